@@ -1,0 +1,1 @@
+"""Comparisons of acquisition methods: flags in, records and figures out."""

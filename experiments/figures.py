@@ -1,0 +1,43 @@
+"""Pictures of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+ACCURACY = "accuracy.png"
+
+
+def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:
+    """Draws test accuracy against labels, a line for each strategy; returns the path."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    config = records[0]["config"]
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    for strategy in dict.fromkeys(record["strategy"] for record in records):
+        own = [record for record in records if record["strategy"] == strategy]
+        axes.plot(
+            [record["num_labeled"] for record in own],
+            [100 * record["test_accuracy"] for record in own],
+            marker="o",
+            label=strategy,
+        )
+    axes.set_xlabel("labeled examples")
+    axes.set_ylabel("test accuracy [%]")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(
+        f"{os.path.basename(config['dataset'])}, {config['model']}, {config['scheme']} scheme, "
+        f"seed {config['seed']}"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()
+    path = os.path.join(workdir, ACCURACY)
+    figure.savefig(path + ".tmp", format="png", dpi=150)
+    os.replace(path + ".tmp", path)
+    plt.close(figure)
+    return path

@@ -1,0 +1,181 @@
+"""The active-learning loop: train, test, query, label, and again."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import Any
+
+import flax.linen as nn
+import jax
+from tqdm import tqdm
+
+from experiments import figures, records
+from experiments.config import Config
+from ntk_al import Network, Pool, data, models, training
+from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
+from ntk_al.data import Dataset
+from ntk_al.query import SCHEMES
+from ntk_al.types import Array
+
+_PURPOSES = ("initial labels", "weights", "training", "subset", "query")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config with its data and model: everything was found and fits together."""
+
+    config: Config
+    dataset: Dataset
+    module: nn.Module
+    workdir: str
+
+
+def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
+    """Everything that can be refused before the first long step.
+
+    Raises:
+      FileExistsError: the work directory holds another run.
+      FileNotFoundError: the data is not there.
+      ValueError: a pool that is too small, or a model that does not take these examples.
+    """
+    workdir = config.workdir or _new_workdir(config)
+    records.check_free(workdir)
+    dataset = data.load(config.dataset, config.data_dir, cache_dir)
+    config.check_pool(len(dataset.x_train))
+    if config.training(dataset.augmentation).augmentation != "none" and dataset.x_train.ndim != 4:
+        raise ValueError(
+            f"augmentation needs images [N, H, W, channels]; {dataset.name} has examples of shape "
+            f"{dataset.x_train.shape[1:]}: use --augmentation=none"
+        )
+    module = models.build(
+        config.model, dataset.num_classes, width=config.width, blocks=config.blocks
+    )
+    try:
+        jax.eval_shape(module.init, jax.random.key(0), dataset.x_train[:1])
+    except Exception as error:
+        raise ValueError(
+            f"the model {config.model!r} does not take examples of shape "
+            f"{dataset.x_train.shape[1:]}: {error}"
+        ) from error
+    return Experiment(config, dataset, module, workdir)
+
+
+def run(experiment: Experiment) -> str:
+    """Runs every strategy of the experiment; returns the work directory.
+
+    Strategies share the initial labels, the initial weights of each cycle and, as far as their
+    pools agree, its candidates, so they are compared in pairs.
+    """
+    config = experiment.config
+    metrics = records.MetricsFile(experiment.workdir)
+    bar = tqdm(total=len(config.strategy) * config.cycles, unit="cycle", miniters=0)
+    header: dict[str, Any] = {"config": dataclasses.asdict(config)}
+    try:
+        for strategy in config.strategy:
+            for record in _cycles(experiment, strategy, bar):
+                metrics.write({**record, **header})
+                header = {}
+    finally:
+        bar.close()
+        metrics.close()
+    figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
+    return experiment.workdir
+
+
+def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
+    config, dataset = experiment.config, experiment.dataset
+    revision = records.git_revision()
+    num_examples = len(dataset.x_train)
+    pool = Pool.start(_key(config, "initial labels"), num_examples, config.init_size)
+    network: Network | None = None
+    for cycle in range(config.cycles):
+        if network is None or config.restart == "cold":
+            network = training.initialise(
+                _key(config, "weights", cycle), experiment.module, dataset.x_train
+            )
+
+        def show(text: str, cycle: int = cycle) -> None:
+            bar.set_description_str(f"{strategy}, cycle {cycle + 1}/{config.cycles}", refresh=False)
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(0)
+
+        def show_epoch(epoch: int, loss: float) -> None:
+            show(f"epoch {epoch + 1}/{config.epochs}, loss {loss:.3f}")
+
+        start = time.perf_counter()
+        network, train_loss = training.fit(
+            _key(config, "training", cycle),
+            network,
+            dataset.x_train[pool.labeled],
+            dataset.y_train[pool.labeled],
+            config.training(dataset.augmentation),
+            on_epoch=show_epoch,
+        )
+        train_seconds = time.perf_counter() - start
+
+        show("testing")
+        accuracy = training.accuracy(network, dataset.x_test, dataset.y_test)
+
+        show(f"querying {config.query_size} of {config.subset_size}")
+        start = time.perf_counter()
+        selection = _query(experiment, strategy, cycle, network, pool)
+        query_seconds = time.perf_counter() - start
+
+        yield {
+            "strategy": strategy,
+            "scheme": config.scheme,
+            "seed": config.seed,
+            "cycle": cycle,
+            "num_labeled": len(pool.labeled),
+            "test_accuracy": accuracy,
+            "train_loss": train_loss,
+            "train_seconds": round(train_seconds, 3),
+            "query_seconds": round(query_seconds, 3),
+            "queried": selection.ids.tolist(),
+            "ridge": selection.diagnostics.get("ridge"),
+            "condition_number": selection.diagnostics.get("condition_number"),
+            "git_revision": revision,
+        }
+        bar.write(
+            f"{strategy:>16}  cycle {cycle + 1:>2}  {len(pool.labeled):>6} labels  "
+            f"accuracy {accuracy:6.2%}  trained {train_seconds:6.1f} s  queried {query_seconds:6.1f} s"
+        )
+        bar.update()
+        pool = pool.label(selection.ids)
+
+
+def _query(
+    experiment: Experiment, strategy: str, cycle: int, network: Network, pool: Pool
+) -> Selection:
+    config, dataset = experiment.config, experiment.dataset
+    ids = pool.subset(_key(config, "subset", cycle), config.subset_size)
+    candidates = CandidateSet(
+        network=network,
+        x_labeled=dataset.x_train[pool.labeled],
+        y_labeled=dataset.y_train[pool.labeled],
+        x=dataset.x_train[ids],
+        ids=ids,
+        options=config.lookahead(),
+    )
+    return SCHEMES[config.scheme](
+        _key(config, "query", cycle),
+        STRATEGIES[strategy],
+        candidates,
+        config.query_size,
+        lambda i: int(dataset.y_train[i]),
+    )
+
+
+def _key(config: Config, purpose: str, cycle: int = 0) -> Array:
+    key = jax.random.fold_in(jax.random.key(config.seed), _PURPOSES.index(purpose))
+    return jax.random.fold_in(key, cycle)
+
+
+def _new_workdir(config: Config) -> str:
+    name = os.path.splitext(os.path.basename(config.dataset))[0]
+    return os.path.join("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+
+__all__ = ["Experiment", "prepare", "run"]

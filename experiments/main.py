@@ -1,0 +1,48 @@
+"""Runs one experiment: ``python -m experiments.main --flagfile=digits.flags``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import app, logging
+
+from experiments import figures, flags, loop, records
+from ntk_al.training import DivergedError
+
+flags.define()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Flags to config, config to experiment, experiment to records."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
+    try:
+        experiment = loop.prepare(flags.to_config(), _cache_dir())
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(f"work directory: {experiment.workdir}", flush=True)
+    try:
+        workdir = loop.run(experiment)
+    except DivergedError as error:
+        sys.exit(f"error: {error}")
+    print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
+
+
+def _cache_dir() -> str:
+    """Where decoded datasets are kept, by the XDG convention."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "ntk_al")
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    try:
+        return app.parse_flags_with_usage(flags.find_flagfiles(arguments))
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.WARNING)
+    app.run(main, flags_parser=_parse)

@@ -1,0 +1,36 @@
+"""Look-ahead active learning with neural tangent kernels, in pure JAX.
+
+    from ntk_al import Network, lookahead
+    scores = lookahead.score(Network(module, variables), x_labeled, y_labeled, x_pool)
+
+``ntk_al.types`` holds the notation. Importing this package imports neither TensorFlow nor
+neural-tangents.
+"""
+
+from ntk_al import (
+    acquisition,
+    data,
+    kernels,
+    lookahead,
+    models,
+    posterior,
+    query,
+    training,
+)
+from ntk_al._version import __version__
+from ntk_al.network import Network
+from ntk_al.pool import Pool
+
+__all__ = [
+    "Network",
+    "Pool",
+    "__version__",
+    "acquisition",
+    "data",
+    "kernels",
+    "lookahead",
+    "models",
+    "posterior",
+    "query",
+    "training",
+]

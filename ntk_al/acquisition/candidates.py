@@ -1,0 +1,121 @@
+"""What a strategy is given, and what it gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ntk_al import checks, kernels, lookahead, posterior
+from ntk_al.network import READOUTS, Network
+from ntk_al.posterior import Posterior
+from ntk_al.types import Array, ArrayLike
+
+
+@dataclasses.dataclass(frozen=True)
+class LookaheadOptions:
+    """Choices of the look-ahead strategies; see ``lookahead.score``."""
+
+    readout: str = "first_logit"
+    reference: str = "network"
+    ridge: float = 1e-4
+
+    def __post_init__(self) -> None:
+        checks.one_of("readout", self.readout, READOUTS)
+        checks.one_of("reference", self.reference, lookahead.REFERENCES)
+        checks.not_negative("ridge", self.ridge)
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateSet:
+    """Candidates of one query, and all that is known when it is made.
+
+    Logits and posterior are computed when a strategy first asks for them, and once.
+
+    Attributes:
+      network: the trained network.
+      x_labeled: labeled inputs, ``[L, ...]``.
+      y_labeled: their class ids ``[L]`` or targets ``[L, C]``.
+      x: candidates, ``[U, ...]``.
+      ids: their stable example ids, ``[U]``, all different.
+      options: choices of the look-ahead strategies.
+      observed: rows that were labeled within this query, and their labels, in order.
+      belief: the posterior after ``observed``, where it is known already.
+    """
+
+    network: Network
+    x_labeled: ArrayLike
+    y_labeled: ArrayLike
+    x: ArrayLike
+    ids: np.ndarray
+    options: LookaheadOptions = LookaheadOptions()
+    observed: tuple[tuple[int, int], ...] = ()
+    belief: Posterior | None = None
+
+    def __post_init__(self) -> None:
+        checks.inputs("x_labeled", self.x_labeled)
+        checks.inputs("the candidates", self.x)
+        checks.same_example_shape("x_labeled", self.x_labeled, "the candidates", self.x)
+        if np.shape(self.ids) != (len(self.x),) or np.unique(self.ids).size != len(self.x):
+            raise ValueError(
+                f"ids must be {len(self.x)} different integers, one for each candidate, "
+                f"got shape {np.shape(self.ids)}"
+            )
+
+    @property
+    def available(self) -> np.ndarray:
+        """Which candidates may still be queried, ``[U]``."""
+        mask = np.ones(len(self.x), bool)
+        mask[[row for row, _ in self.observed]] = False
+        return mask
+
+    @functools.cached_property
+    def logits(self) -> Array:
+        """Outputs at the candidates ``[U, C]``: the network's, or the posterior mean once labels came."""
+        return self.posterior.mean if self.observed else self.network.predict(self.x)
+
+    @functools.cached_property
+    def posterior(self) -> Posterior:
+        """The retrained linearised network at the candidates, with every label seen so far."""
+        if self.belief is not None:
+            return self.belief
+        blocks = kernels.blocks(self.network, self.x_labeled, self.x, readout=self.options.readout)
+        belief = posterior.condition(
+            blocks, self.residual, self.network.predict(self.x), ridge=self.options.ridge
+        )
+        if not self.observed:
+            return belief
+        rows, labels = np.transpose(self.observed)
+        return belief.observe(rows, labels)
+
+    @property
+    def residual(self) -> Array:
+        """R = Y − f(X_L), ``[L, C]``."""
+        logits = self.network.predict(self.x_labeled)
+        return checks.targets("y_labeled", self.y_labeled, *logits.shape) - logits
+
+    def observe(self, row: int, label: int) -> CandidateSet:
+        """The candidates after one was labeled. A posterior that was computed is updated."""
+        known = "posterior" in self.__dict__
+        return dataclasses.replace(
+            self,
+            observed=(*self.observed, (row, label)),
+            belief=self.posterior.observe(row, label) if known else None,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The answer of a strategy.
+
+    Attributes:
+      ids: stable ids of the chosen candidates, best first, ``[k]``.
+      utilities: utility of every candidate, ``[U]``, higher = queried first; −inf where a candidate
+        may not be queried.
+      diagnostics: facts for the record, such as the ridge that was used.
+    """
+
+    ids: np.ndarray
+    utilities: np.ndarray
+    diagnostics: dict[str, float] = dataclasses.field(default_factory=dict)

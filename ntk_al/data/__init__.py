@@ -1,0 +1,45 @@
+"""Datasets by name, all through one door.
+
+To add one, add a row to ``DATASETS``: a name and the source that reads it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ntk_al import checks
+from ntk_al.data.dataset import Dataset, Source
+from ntk_al.data.embedded import digits
+from ntk_al.data.user_arrays import load_npz
+from ntk_al.data.tensorflow_datasets import TfdsSource
+
+DATASETS: dict[str, Source] = {
+    "digits": digits,
+    "mnist": TfdsSource("mnist", flip=False),
+    "svhn": TfdsSource("svhn_cropped", flip=False),
+    "cifar10": TfdsSource("cifar10", flip=True),
+    "cifar100": TfdsSource("cifar100", flip=True),
+}
+
+
+def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
+    """Reads a dataset, normalised with the statistics of its own training images.
+
+    Args:
+      name: a key of ``DATASETS``, or the path of a ``.npz`` file that holds ``x_train``,
+        ``y_train``, ``x_test`` and ``y_test``.
+      data_dir: where tensorflow-datasets finds its prepared datasets; ``None`` means its default.
+      cache_dir: where decoded images are kept from one run to the next; ``None`` keeps none.
+
+    Raises:
+      ValueError: an unknown name, or arrays that do not make a classification dataset.
+      FileNotFoundError: the data is not there; the message holds the command that prepares it.
+    """
+    if name.endswith(".npz"):
+        return load_npz(name).normalised()
+    checks.one_of("dataset (or path of a .npz file)", name, DATASETS)
+    data_dir = os.path.expanduser(data_dir) if data_dir else None
+    return DATASETS[name](data_dir=data_dir, cache_dir=cache_dir).normalised()
+
+
+__all__ = ["DATASETS", "Dataset", "load", "load_npz"]

@@ -1,0 +1,70 @@
+"""What a dataset is: four arrays on the host, and how its images may be augmented."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+from ntk_al import checks
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A classification dataset. An example's stable id is its row in ``x_train``.
+
+    Attributes:
+      name: for records and messages.
+      x_train: ``[N, ...]``; uint8 images as read, float32 once normalised.
+      y_train: class ids, ``[N]``, int32.
+      x_test: ``[M, ...]``, of the same kind as ``x_train``.
+      y_test: class ids, ``[M]``, int32.
+      num_classes: C.
+      augmentation: what training does to its images unless told otherwise, a key of
+        ``training.AUGMENTATIONS``.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    num_classes: int
+    augmentation: str = "none"
+
+    def __post_init__(self) -> None:
+        for split, x, y in (
+            ("train", self.x_train, self.y_train),
+            ("test", self.x_test, self.y_test),
+        ):
+            checks.inputs(f"x_{split} of {self.name}", x)
+            if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
+                raise ValueError(
+                    f"y_{split} of {self.name} must be integer class ids [N], "
+                    f"got dtype {y.dtype} and shape {y.shape}"
+                )
+            if len(x) != len(y):
+                raise ValueError(f"{self.name}: {len(x)} x_{split} but {len(y)} y_{split}")
+            checks.class_ids(f"y_{split} of {self.name}", y, self.num_classes)
+        checks.same_example_shape("x_train", self.x_train, "x_test", self.x_test)
+
+    def normalised(self) -> Dataset:
+        """Zero mean and unit variance by channel, with the statistics of the training images."""
+        axes = tuple(range(self.x_train.ndim - 1))
+        mean = self.x_train.mean(axes, dtype=np.float64)
+        std = self.x_train.std(axes, dtype=np.float64)
+        std = np.where(std > 0, std, 1.0)  # a constant channel stays at zero
+
+        def apply(x: np.ndarray) -> np.ndarray:
+            return (x.astype(np.float32) - mean.astype(np.float32)) / std.astype(np.float32)
+
+        return dataclasses.replace(self, x_train=apply(self.x_train), x_test=apply(self.x_test))
+
+
+class Source(Protocol):
+    """Reads one dataset, not yet normalised."""
+
+    def __call__(self, *, data_dir: str | None, cache_dir: str | None) -> Dataset:
+        """The dataset, from ``data_dir`` or from an earlier reading kept in ``cache_dir``."""
+        ...

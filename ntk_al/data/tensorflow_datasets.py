@@ -1,0 +1,110 @@
+"""Public image datasets, read through tensorflow-datasets without TensorFlow.
+
+A dataset prepared as ``array_record`` files is read by its random-access data source. Decoding takes
+seconds to minutes, so the decoded images can be kept in a cache directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from ntk_al.data.dataset import Dataset
+
+_READ_AT_ONCE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSource:
+    """A dataset of tensorflow-datasets with the features ``image`` and ``label``.
+
+    Attributes:
+      tfds_name: its name there.
+      flip: whether a mirrored image still shows the same class.
+    """
+
+    tfds_name: str
+    flip: bool
+
+    def __call__(self, *, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
+        """Reads both splits.
+
+        Raises:
+          FileNotFoundError: not prepared; the message holds the command that prepares it.
+        """
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
+        arrays = _from_cache(builder, cache_dir)
+        if arrays is None:
+            arrays = {**self._read(builder, "train"), **self._read(builder, "test")}
+            _to_cache(builder, cache_dir, arrays)
+        return Dataset(
+            name=self.tfds_name,
+            **arrays,
+            num_classes=builder.info.features["label"].num_classes,
+            augmentation="shift_flip" if self.flip else "shift",
+        )
+
+    def _read(self, builder: Any, split: str) -> dict[str, np.ndarray]:
+        try:
+            source = builder.as_data_source(split=split)
+        except (AssertionError, FileNotFoundError, ValueError, NotImplementedError) as error:
+            raise FileNotFoundError(self._how_to_prepare(builder)) from error
+        images, labels = [], []
+        for start in range(0, len(source), _READ_AT_ONCE):
+            indices = range(start, min(start + _READ_AT_ONCE, len(source)))
+            for example in source.__getitems__(list(indices)):
+                images.append(np.asarray(example["image"], np.uint8))
+                labels.append(int(example["label"]))
+        return {f"x_{split}": np.stack(images), f"y_{split}": np.asarray(labels, np.int32)}
+
+    def _how_to_prepare(self, builder: Any) -> str:
+        where = os.path.dirname(os.path.dirname(str(builder.data_dir)))
+        return (
+            f"{self.tfds_name} is not prepared as array_record files in {where}. If it is elsewhere, "
+            "say so with data_dir. To download and prepare it (TensorFlow does, so it is kept away "
+            f"from the accelerator):\n  CUDA_VISIBLE_DEVICES= tfds build {self.tfds_name} "
+            f"--data_dir={where} --file_format=array_record"
+        )
+
+
+def _cache_path(builder: Any, cache_dir: str) -> str:
+    where = hashlib.sha256(os.path.abspath(str(builder.data_dir)).encode()).hexdigest()[:12]
+    return os.path.join(cache_dir, f"{builder.name}-{builder.version}-{where}.npz")
+
+
+def _from_cache(builder: Any, cache_dir: str | None) -> dict[str, np.ndarray] | None:
+    if cache_dir is None or not os.path.exists(path := _cache_path(builder, cache_dir)):
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        logging.warning("reading the dataset anew: the cached copy %s is broken (%s)", path, error)
+        return None
+
+
+def _to_cache(builder: Any, cache_dir: str | None, arrays: dict[str, np.ndarray]) -> None:
+    if cache_dir is None:
+        return
+    path = _cache_path(builder, cache_dir)
+    temporary = None
+    try:
+        os.makedirs(cache_dir, exist_ok=True)
+        # Renamed once whole, so that a killed run or a full disk leaves no broken copy behind.
+        with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".tmp", delete=False) as file:
+            temporary = file.name
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError as error:
+        logging.warning("the decoded dataset could not be kept in %s: %s", cache_dir, error)
+        if temporary and os.path.exists(temporary):
+            os.remove(temporary)

@@ -1,0 +1,50 @@
+"""Flax Linen networks, by name.
+
+Every model maps images ``[N, H, W, channels]`` (``mlp``: inputs of any shape) to logits ``[N, C]``
+through ``module.apply(variables, x, train=False)``. To add one, add a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import flax.linen as nn
+
+from ntk_al import checks
+from ntk_al.models.resnet import ResNet18
+from ntk_al.models.small import MLP, ConvNet
+from ntk_al.models.wide_resnet import WideResNet
+
+MODELS: dict[str, type[nn.Module]] = {
+    "resnet18": ResNet18,
+    "wide_resnet": WideResNet,
+    "convnet": ConvNet,
+    "mlp": MLP,
+}
+
+
+def build(name: str, num_classes: int, **options: int | None) -> nn.Module:
+    """A model by name, with the options that are not ``None``.
+
+    Args:
+      name: a key of ``MODELS``.
+      num_classes: C.
+      **options: attributes of the module, such as ``width`` and ``blocks``.
+
+    Raises:
+      ValueError: an unknown model, or an option that it does not have; the message lists those it
+        has.
+    """
+    checks.one_of("model", name, MODELS)
+    model = MODELS[name]
+    known = {field.name for field in dataclasses.fields(model)} - {"parent", "name", "num_classes"}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in given.items():
+        if key not in known:
+            has = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"the model {name!r} has no option {key!r}; its options: {has}")
+        checks.positive(key, value)
+    return model(num_classes=num_classes, **given)
+
+
+__all__ = ["MLP", "MODELS", "ConvNet", "ResNet18", "WideResNet", "build"]

@@ -1,0 +1,28 @@
+"""The layers that every convolutional model here is made of."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+
+from ntk_al.types import Array
+
+
+def conv(features: int, size: int = 3, stride: int = 1, name: str | None = None) -> nn.Conv:
+    """A square convolution without bias (a BatchNorm follows or leads), He-initialised."""
+    return nn.Conv(
+        features,
+        (size, size),
+        (stride, stride),
+        use_bias=False,
+        kernel_init=nn.initializers.he_normal(),
+        name=name,
+    )
+
+
+def batch_norm(x: Array, *, train: bool) -> Array:
+    """BatchNorm with momentum 0.9.
+
+    At Flax's default of 0.99 the running statistics are still wrong after the hundred steps that a
+    small labeled set allows.
+    """
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)

@@ -1,0 +1,54 @@
+"""Wide residual networks (Zagoruyko and Komodakis 2016, arXiv:1605.07146)."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+
+from ntk_al.models.layers import batch_norm, conv
+from ntk_al.types import Array
+
+
+class WideResNet(nn.Module):
+    """Pre-activation residual stages; each doubles the channels and, after the first, halves the image.
+
+    ``blocks=1`` is WRN-10 and ``blocks=2`` is WRN-16 (depth 6·blocks + 4). The paper names one and
+    two blocks and a maximum width of 640, and no depth.
+
+    Attributes:
+      num_classes: C.
+      blocks: residual blocks per stage.
+      width: maximum width, the channels of the last stage; a multiple of 2^(stages − 1).
+      stages: the first has ``width / 2^(stages − 1)`` channels.
+    """
+
+    num_classes: int
+    blocks: int = 1
+    width: int = 640
+    stages: int = 3
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool = False) -> Array:
+        """Images ``[N, H, W, channels]`` to logits ``[N, C]``."""
+        narrowest = 2 ** (self.stages - 1)
+        if self.width % narrowest:
+            raise ValueError(
+                f"the width of a WideResNet with {self.stages} stages must be a multiple of "
+                f"{narrowest}, got {self.width}"
+            )
+        x = conv(16)(x)
+        for stage in range(self.stages):
+            features = self.width // 2 ** (self.stages - 1 - stage)
+            for block in range(self.blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = _pre_activation_block(x, features, stride, train=train)
+        x = nn.relu(batch_norm(x, train=train))
+        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+
+
+def _pre_activation_block(x: Array, features: int, stride: int, *, train: bool) -> Array:
+    activated = nn.relu(batch_norm(x, train=train))
+    y = conv(features, stride=stride)(activated)
+    y = conv(features)(nn.relu(batch_norm(y, train=train)))
+    if x.shape != y.shape:
+        x = conv(features, size=1, stride=stride)(activated)
+    return x + y

@@ -1,0 +1,52 @@
+"""Which labels to ask for in one cycle, all at once or one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from ntk_al.acquisition import CandidateSet, Selection, Strategy
+from ntk_al.types import Array
+
+Oracle = Callable[[int], int]
+"""The stable id of an example to its class id: a person, or the labels of a benchmark."""
+
+Scheme = Callable[[Array, Strategy, CandidateSet, int, Oracle], Selection]
+
+
+def batch(
+    key: Array, strategy: Strategy, candidates: CandidateSet, k: int, oracle: Oracle
+) -> Selection:
+    """The strategy's k choices at once; no label is revealed in between."""
+    del oracle
+    return strategy(key, candidates, k)
+
+
+def sequential(
+    key: Array, strategy: Strategy, candidates: CandidateSet, k: int, oracle: Oracle
+) -> Selection:
+    """One choice at a time; its label is revealed and absorbed before the next (Section 4.2).
+
+    Absorbing is the rank-one update of the posterior: no step of SGD, no factorisation, no new
+    compilation. Strategies that rank by outputs see the posterior mean in their place.
+
+    Returns:
+      The choices in order, with the utilities of the first; diagnostics are of the first, too.
+    """
+    row_of = {int(i): row for row, i in enumerate(candidates.ids)}
+    ids, first = [], None
+    for step in range(k):
+        selection = strategy(jax.random.fold_in(key, step), candidates, 1)
+        first = first or selection
+        chosen = int(selection.ids[0])
+        ids.append(chosen)
+        candidates = candidates.observe(row_of[chosen], oracle(chosen))
+    if first is None:
+        raise ValueError(f"cannot choose {k} candidates")
+    return dataclasses.replace(first, ids=np.asarray(ids, np.int64))
+
+
+SCHEMES: dict[str, Scheme] = {"batch": batch, "sequential": sequential}

@@ -1,0 +1,252 @@
+"""Training a network on the labeled examples: SGD with momentum on a one-cycle schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ntk_al import checks
+from ntk_al.network import Network
+from ntk_al.types import Array, PyTree
+
+Augmentation = Callable[[Array, Array], Array]
+
+
+def no_augmentation(key: Array, images: Array) -> Array:
+    """The images as they are."""
+    del key
+    return images
+
+
+def shift(key: Array, images: Array) -> Array:
+    """Each image moved by up to an eighth of its height, both ways; zeros come in at the border.
+
+    The same as padding and a random crop: ±1 pixel for 8×8 images, ±3 for 28×28, ±4 for 32×32.
+    """
+    most = images.shape[1] // 8
+    padded = jnp.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    corners = jax.random.randint(key, (len(images), 2), 0, 2 * most + 1)
+
+    def crop(image: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), images.shape[1:])
+
+    return jax.vmap(crop)(padded, corners)
+
+
+def shift_and_flip(key: Array, images: Array) -> Array:
+    """``shift``, and every second image mirrored left to right on average."""
+    shift_key, flip_key = jax.random.split(key)
+    mirrored = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
+    return shift(shift_key, jnp.where(mirrored, images[:, :, ::-1], images))
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": no_augmentation,
+    "shift": shift,
+    "shift_flip": shift_and_flip,
+}
+"""What training does to images. Inputs of the kernel and of predictions are never augmented."""
+
+
+def squared_loss(logits: Array, targets: Array) -> Array:
+    """Σ_c (f_c − y_c)², ``[N, C]`` and ``[N, C]`` to ``[N]``."""
+    return jnp.square(logits - targets).sum(-1)
+
+
+LOSSES: dict[str, Callable[[Array, Array], Array]] = {
+    "squared": squared_loss,
+    "cross_entropy": optax.softmax_cross_entropy,
+}
+"""Losses of logits and one-hot targets. Eq. 11 of the paper is exact for ``squared``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is fitted.
+
+    Attributes:
+      epochs: passes over the labeled examples.
+      batch_size: examples in a step; no more than there are labeled examples are used.
+      learning_rate: the peak of the one-cycle schedule.
+      weight_decay: coefficient of the decay that is added to the gradient, as in PyTorch's SGD.
+      momentum: of SGD.
+      loss: a key of ``LOSSES``.
+      augmentation: a key of ``AUGMENTATIONS``.
+    """
+
+    epochs: int = 200
+    batch_size: int = 32
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    loss: str = "squared"
+    augmentation: str = "none"
+
+    def __post_init__(self) -> None:
+        checks.positive("epochs", self.epochs)
+        checks.positive("batch_size", self.batch_size)
+        checks.positive("learning_rate", self.learning_rate)
+        checks.not_negative("weight_decay", self.weight_decay)
+        checks.not_negative("momentum", self.momentum)
+        checks.one_of("loss", self.loss, LOSSES)
+        checks.one_of("augmentation", self.augmentation, AUGMENTATIONS)
+
+
+class DivergedError(ArithmeticError):
+    """Training left non-finite parameters or a non-finite loss."""
+
+
+def initialise(key: Array, module: nn.Module, x: np.ndarray) -> Network:
+    """A network with fresh variables for inputs like ``x``, ``[N, ...]``."""
+    return Network(module, jax.jit(module.init)(key, jnp.asarray(x[:1])))
+
+
+def fit(
+    key: Array,
+    network: Network,
+    x: np.ndarray,
+    y: np.ndarray,
+    config: TrainingConfig,
+    *,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> tuple[Network, float]:
+    """Fits a network to labeled examples, from the variables that it has.
+
+    Steps are driven from Python: in a loop primitive, convolutions run an order of magnitude
+    slower on CPUs. Every step has one shape, whatever L is, so a run compiles once.
+
+    Args:
+      key: decides the order of the examples and the augmentation.
+      network: where training starts.
+      x: labeled inputs, ``[L, ...]``, on the host.
+      y: class ids, ``[L]``.
+      config: how to train.
+      on_epoch: called after each epoch with its number and its mean loss.
+
+    Returns:
+      The trained network, and the mean loss of the last epoch (augmented, in training mode).
+
+    Raises:
+      DivergedError: the loss became NaN or infinite.
+      ValueError: bad inputs; augmentation of inputs that are not images.
+    """
+    checks.inputs("x", x)
+    num_classes = network.check(x)
+    checks.targets("y", y, len(x), num_classes)
+    if config.augmentation != "none" and x.ndim != 4:
+        raise ValueError(
+            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got {x.shape}; "
+            "use augmentation 'none'"
+        )
+    optimizer = optimizer_for(config)
+    state = optimizer.init(network.params)
+    batch_size = min(config.batch_size, len(x))
+    steps_per_epoch = -(-len(x) // batch_size)
+    schedule = np.asarray(_one_cycle(config.epochs * steps_per_epoch, config.learning_rate))
+    order_key, augmentation_key = jax.random.split(key)
+    batches = _batches(np.random.default_rng(_seed(order_key)), len(x), batch_size)
+    variables = network.variables
+    loss = float("nan")
+    for epoch in range(config.epochs):
+        losses = []
+        for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
+            chosen = next(batches)
+            variables, state, step_loss = _step(
+                variables,
+                state,
+                jax.random.fold_in(augmentation_key, step),
+                x[chosen],
+                y[chosen],
+                schedule[step],
+                module=network.module,
+                optimizer=optimizer,
+                loss=config.loss,
+                augmentation=config.augmentation,
+            )
+            losses.append(step_loss)
+        loss = float(np.mean(jax.device_get(losses)))
+        if not np.isfinite(loss):
+            raise DivergedError(
+                f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}. Lower the "
+                f"learning rate (it was {config.learning_rate:g}), or check that the inputs are "
+                "normalised."
+            )
+        if on_epoch is not None:
+            on_epoch(epoch, loss)
+    return Network(network.module, variables), loss
+
+
+def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    """The share of examples whose largest logit is the one of their class."""
+    return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
+
+
+@functools.lru_cache(maxsize=32)
+def optimizer_for(config: TrainingConfig) -> optax.GradientTransformation:
+    """SGD with momentum, up to the learning rate, which each step brings along."""
+    return optax.chain(
+        optax.add_decayed_weights(config.weight_decay), optax.trace(decay=config.momentum)
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("module", "optimizer", "loss", "augmentation"))
+def _step(
+    variables: PyTree,
+    state: Any,
+    key: Array,
+    x: Array,
+    y: Array,
+    learning_rate: Array,
+    *,
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    loss: str,
+    augmentation: str,
+) -> tuple[PyTree, Any, Array]:
+    x = AUGMENTATIONS[augmentation](key, x)
+    others = {name: value for name, value in variables.items() if name != "params"}
+
+    def objective(params: PyTree) -> tuple[Array, PyTree]:
+        logits, updated = module.apply(
+            {"params": params, **others},
+            x,
+            train=True,
+            mutable=list(others),
+            rngs={"dropout": key},
+        )
+        targets = jax.nn.one_hot(y, logits.shape[-1])
+        return LOSSES[loss](logits, targets).mean(), updated
+
+    (value, updated), gradients = jax.value_and_grad(objective, has_aux=True)(variables["params"])
+    updates, state = optimizer.update(gradients, state, variables["params"])
+    params = jax.tree.map(lambda p, u: p - learning_rate * u, variables["params"], updates)
+    return {**updated, "params": params}, state, value
+
+
+def _one_cycle(num_steps: int, peak: float) -> Array:
+    schedule = optax.cosine_onecycle_schedule(num_steps, peak)
+    return jax.vmap(schedule)(jnp.arange(num_steps)).astype(jnp.float32)
+
+
+def _batches(
+    generator: np.random.Generator, num_examples: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Indices from one random order after another, cut into batches that are always full."""
+    waiting = np.empty(0, np.int64)
+    while True:
+        while len(waiting) < batch_size:
+            waiting = np.concatenate([waiting, generator.permutation(num_examples)])
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]
+
+
+def _seed(key: Array) -> int:
+    return int(jax.random.bits(key, dtype=jnp.uint32))
