@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 from ntk_al import checks
 from ntk_al.acquisition import STRATEGIES, LookaheadOptions
 from ntk_al.data import DATASETS
+from ntk_al.lookahead import REFERENCES
 from ntk_al.models import MODELS
+from ntk_al.network import READOUTS
 from ntk_al.query import SCHEMES
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
 
@@ -16,6 +20,20 @@ RESTARTS = {
     "warm": "the weights of the cycle before, as in the authors' released code",
 }
 DATASET_AUGMENTATION = "dataset"
+
+
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    choices: Iterable[str] | None = None,
+    least: float | None = None,
+) -> Any:
+    """A field of ``Config``: its default, its help, and what its values may be."""
+    if choices is not None:
+        help = f"{help} {' | '.join(choices)}."
+    metadata = {"help": help, "choices": choices, "least": least}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,54 +45,83 @@ class Config:
         other.
     """
 
-    dataset: str = "digits"
-    data_dir: str | None = None
-    model: str = "convnet"
-    width: int | None = None
-    blocks: int | None = None
-    strategy: tuple[str, ...] = ("mlmoc",)
-    scheme: str = "batch"
-    init_size: int = 20
-    query_size: int = 10
-    subset_size: int = 1000
-    cycles: int = 5
-    seed: int = 0
-    restart: str = "cold"
-    epochs: int = 100
-    batch_size: int = 16
-    learning_rate: float = 0.1
-    weight_decay: float = 5e-4
-    loss: str = "squared"
-    augmentation: str = DATASET_AUGMENTATION
-    readout: str = "first_logit"
-    reference: str = "network"
-    ridge: float = 1e-4
-    workdir: str | None = None
+    dataset: str = _setting(
+        "digits", f"{' | '.join(DATASETS)}, or a .npz with x_train, y_train, x_test, y_test."
+    )
+    data_dir: str | None = _setting(
+        None, "Where tensorflow-datasets finds prepared datasets; default: its own."
+    )
+    model: str = _setting("convnet", "The network:", choices=MODELS)
+    width: int | None = _setting(None, "Width of the model; default: the model's own.", least=1)
+    blocks: int | None = _setting(
+        None,
+        "Blocks per stage of wide_resnet, hidden layers of mlp; default: the model's own.",
+        least=1,
+    )
+    strategy: tuple[str, ...] = _setting(
+        ("mlmoc",),
+        "One or more, separated by commas, compared from the same initial labels:",
+        choices=STRATEGIES,
+    )
+    scheme: str = _setting(
+        "batch",
+        "Labels of a cycle all at once, or each revealed and absorbed before the next is chosen:",
+        choices=SCHEMES,
+    )
+    init_size: int = _setting(20, "Labeled examples at the start.", least=1)
+    query_size: int = _setting(20, "Labels queried in a cycle.", least=1)
+    subset_size: int = _setting(
+        1000, "Candidates of a cycle: a random subset of the unlabeled pool.", least=1
+    )
+    cycles: int = _setting(8, "Each trains, tests and queries.", least=1)
+    seed: int = _setting(0, "Of everything random.", least=0)
+    restart: str = _setting(
+        "cold",
+        f"Each cycle trains from {', or '.join(RESTARTS.values())}:",
+        choices=RESTARTS,
+    )
+    epochs: int = _setting(200, "Passes over the labeled examples.", least=1)
+    batch_size: int = _setting(16, "Examples in a step of SGD.", least=1)
+    learning_rate: float = _setting(0.05, "Peak of the one-cycle schedule.")
+    weight_decay: float = _setting(5e-4, "L2 coefficient.", least=0)
+    loss: str = _setting("squared", "The look-ahead is exact for the squared loss:", choices=LOSSES)
+    augmentation: str = _setting(
+        DATASET_AUGMENTATION,
+        f"Of training images; {DATASET_AUGMENTATION!r} is what suits the dataset:",
+        choices=[DATASET_AUGMENTATION, *AUGMENTATIONS],
+    )
+    readout: str = _setting(
+        "first_logit", "The scalar whose gradient makes the kernel:", choices=READOUTS
+    )
+    reference: str = _setting(
+        "network", "What a change of outputs is measured from:", choices=REFERENCES
+    )
+    ridge: float = _setting(1e-4, "λ over the mean diagonal of the kernel.", least=0)
+    workdir: str | None = _setting(
+        None, "Where records go; it must not hold another run. Default: a new one in runs/."
+    )
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            choices, least = field.metadata["choices"], field.metadata["least"]
+            if choices is not None:
+                for name in value if isinstance(value, tuple) else (value,):
+                    checks.one_of(field.name, name, choices)
+            if least is not None and value is not None:
+                checks.at_least(field.name, value, least)
         if not self.dataset.endswith(".npz"):
             checks.one_of("dataset (or path of a .npz file)", self.dataset, DATASETS)
-        checks.one_of("model", self.model, MODELS)
         if not self.strategy:
             raise ValueError(f"no strategy was named; known: {', '.join(sorted(STRATEGIES))}")
-        for strategy in self.strategy:
-            checks.one_of("strategy", strategy, STRATEGIES)
         if len(set(self.strategy)) != len(self.strategy):
             raise ValueError(f"a strategy was named twice: {', '.join(self.strategy)}")
-        checks.one_of("scheme", self.scheme, SCHEMES)
-        checks.one_of("restart", self.restart, RESTARTS)
-        checks.one_of("augmentation", self.augmentation, [*AUGMENTATIONS, DATASET_AUGMENTATION])
-        checks.one_of("loss", self.loss, LOSSES)
-        for name in ("init_size", "query_size", "subset_size", "cycles"):
-            checks.positive(name, getattr(self, name))
-        checks.not_negative("seed", self.seed)
         if self.query_size > self.subset_size:
             raise ValueError(
                 f"query_size ({self.query_size}) is larger than subset_size ({self.subset_size}), "
                 "the number of candidates that a cycle scores; raise subset_size"
             )
-        self.training("none")
-        self.lookahead()
+        checks.positive("learning_rate", self.learning_rate)
 
     def training(self, dataset_augmentation: str) -> TrainingConfig:
         """How networks are fitted, on a dataset with that augmentation of its own."""
@@ -90,15 +137,15 @@ class Config:
 
     def lookahead(self) -> LookaheadOptions:
         """Choices of the look-ahead strategies."""
-        return LookaheadOptions(readout=self.readout, reference=self.reference, ridge=self.ridge)
+        return LookaheadOptions(self.readout, self.reference, self.ridge)
 
     def check_pool(self, num_examples: int) -> None:
         """Raises ValueError unless the pool lasts for every cycle."""
         last = num_examples - self.init_size - (self.cycles - 1) * self.query_size
         if last < self.subset_size:
             raise ValueError(
-                f"subset_size ({self.subset_size}) is larger than the pool: of {num_examples} training "
-                f"examples {max(last, 0)} are still unlabeled in cycle {self.cycles} (init_size "
-                f"{self.init_size}, query_size {self.query_size}). Lower subset_size, query_size or "
-                "cycles."
+                f"subset_size ({self.subset_size}) is larger than the pool: of {num_examples} "
+                f"training examples {max(last, 0)} are still unlabeled in cycle {self.cycles} "
+                f"(init_size {self.init_size}, query_size {self.query_size}). Lower subset_size, "
+                "query_size or cycles."
             )

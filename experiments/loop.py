@@ -139,8 +139,8 @@ def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
             "git_revision": revision,
         }
         bar.write(
-            f"{strategy:>16}  cycle {cycle + 1:>2}  {len(pool.labeled):>6} labels  "
-            f"accuracy {accuracy:6.2%}  trained {train_seconds:6.1f} s  queried {query_seconds:6.1f} s"
+            f"{strategy:>16}  cycle {cycle + 1:>2}  {len(pool.labeled):>6} labels  accuracy "
+            f"{accuracy:6.2%}  trained {train_seconds:6.1f} s  queried {query_seconds:6.1f} s"
         )
         bar.update()
         pool = pool.label(selection.ids)

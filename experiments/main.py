@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from absl import app, logging
 
-from experiments import figures, flags, loop, records
+from experiments import command_line, figures, loop, records
 from ntk_al.training import DivergedError
 
-flags.define()
+command_line.define()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) > 1:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
     try:
-        experiment = loop.prepare(flags.to_config(), _cache_dir())
+        experiment = loop.prepare(command_line.to_config(), _cache_dir())
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print(f"work directory: {experiment.workdir}", flush=True)
@@ -38,7 +38,7 @@ def _cache_dir() -> str:
 
 def _parse(arguments: list[str]) -> list[str]:
     try:
-        return app.parse_flags_with_usage(flags.find_flagfiles(arguments))
+        return app.parse_flags_with_usage(command_line.find_flagfiles(arguments))
     except FileNotFoundError as error:
         sys.exit(f"error: {error}")
 

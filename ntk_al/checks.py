@@ -32,10 +32,10 @@ def positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a positive finite number, got {value!r}")
 
 
-def not_negative(name: str, value: float) -> None:
-    """Raises ValueError unless ``value`` is a finite number of at least zero."""
-    if not (np.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+def at_least(name: str, value: float, least: float) -> None:
+    """Raises ValueError unless ``value`` is a finite number that is not below ``least``."""
+    if not (np.isfinite(value) and value >= least):
+        raise ValueError(f"{name} must be a finite number of at least {least}, got {value!r}")
 
 
 def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
@@ -51,7 +51,8 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
-            f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. {hint}".strip()
+            f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. "
+            + hint
         )
 
 
@@ -84,8 +85,8 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= num_classes:
         raise ValueError(
-            f"{name} must be class ids in 0..{num_classes - 1} (the network has {num_classes} outputs), "
-            f"got values from {low} to {high}"
+            f"{name} must be class ids in 0..{num_classes - 1}, one for each of the "
+            f"{num_classes} outputs, got values from {low} to {high}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Look-ahead: what the network would become if a candidate were labeled, for all candidates at once.
+"""Look-ahead: what the network would become if a candidate were labeled, for all of them at once.
 
 Labeling x_j as y moves the retrained linearised network everywhere by a rank-one step (Eq. 11 and
 12 of the paper, the latter corrected as in ``posterior``):
@@ -152,7 +152,7 @@ def score(
     checks.one_of("readout", readout, READOUTS)
     checks.one_of("reference", reference, REFERENCES)
     if not checks.is_traced(ridge):
-        checks.not_negative("ridge", ridge)
+        checks.at_least("ridge", ridge, 0)
     sets = {"x_labeled": x_labeled, "x_pool": x_pool}
     if x_eval is not None:
         sets["x_eval"] = x_eval

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -42,9 +42,8 @@ READOUTS: dict[str, LogitReadout] = {"first_logit": first_logit, "sum_logits": s
 DIVERGED = "The network has diverged: retrain it with a lower learning rate."
 
 
-@functools.lru_cache(maxsize=256)
-def _inference_arguments(module_type: type) -> dict[str, bool]:
-    parameters = inspect.signature(module_type.__call__).parameters
+def _inference_arguments(module: nn.Module) -> dict[str, bool]:
+    parameters = inspect.signature(type(module).__call__).parameters
     return {name: value for name, value in INFERENCE_ARGUMENTS.items() if name in parameters}
 
 
@@ -79,8 +78,8 @@ class Network:
 
     def logits(self, x: ArrayLike) -> Array:
         """f(x): inputs ``[N, ...]`` to logits ``[N, C]``."""
-        arguments: dict[str, Any] = _inference_arguments(type(self.module))
-        return self.module.apply(self.variables, x, **arguments)
+        arguments: dict[str, Any] = _inference_arguments(self.module)
+        return cast(Array, self.module.apply(self.variables, x, **arguments))
 
     def readout(self, x: ArrayLike, readout: str = "first_logit") -> Array:
         """g(x): inputs ``[N, ...]`` to the named scalar read-out ``[N]``."""
@@ -103,7 +102,7 @@ class Network:
 
         Raises:
           TypeError: not a Linen module, or one that cannot be a static argument.
-          ValueError: no ``params``, inputs that the module does not take, or outputs not ``[N, C]``.
+          ValueError: no ``params``, inputs that the module does not take, outputs not ``[N, C]``.
         """
         if not isinstance(self.module, nn.Module):
             raise TypeError(

@@ -1,8 +1,8 @@
-"""The network linearised around itself and retrained on its labels, as a Gaussian-process posterior.
+"""The network linearised around itself and retrained on its labels: a Gaussian-process posterior.
 
 Retraining to convergence is kernel regression on the residual (Eq. 11 of the paper). Conditioning
-once on the labeled set leaves a mean and a covariance on any query points Q, and one more label is a
-rank-one update of both, so nothing is factorised again:
+once on the labeled set leaves a mean and a covariance on any query points Q, and one more label is
+a rank-one update of both, so nothing is factorised again:
 
     mean(x)  = f(x) + Θ(x, L) A⁻¹ R
     S(x, x') = Θ(x, x') − Θ(x, L) A⁻¹ Θ(L, x')
@@ -135,15 +135,15 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -
             f"got shapes {labeled.shape} and {residual.shape}"
         )
     if not checks.is_traced(ridge):
-        checks.not_negative("ridge", ridge)
+        checks.at_least("ridge", ridge, 0)
     with precision.widest(labeled, residual, ridge) as dtype:
         factor = _factorize(jnp.asarray(labeled, dtype), jnp.asarray(residual, dtype), ridge)
     if not checks.is_traced(factor) and not bool(jnp.isfinite(factor.cholesky).all()):
         raise ValueError(
-            f"the kernel of the labeled set is not positive definite even with a ridge of "
-            f"{float(factor.ridge):g}. Likely causes: the network has diverged (NaN), its gradients "
-            "are all zero (a dead network), or the matrix given is not a kernel. Retrain with a "
-            "lower learning rate, or look at jnp.linalg.eigvalsh of it."
+            "the kernel of the labeled set is not positive definite even with a ridge of "
+            f"{float(factor.ridge):g}. Likely causes: the network has diverged (NaN), its "
+            "gradients are all zero (a dead network), or the matrix given is not a kernel. "
+            "Retrain with a lower learning rate, or look at jnp.linalg.eigvalsh of it."
         )
     return factor
 
@@ -154,8 +154,8 @@ def condition(
     """Conditions on the labeled set: Eq. 11 of the paper, without a candidate.
 
     Args:
-      blocks: kernel of the labeled and the query points, with the query points as candidates and
-        as evaluation points (``kernels.blocks`` without ``x_eval``).
+      blocks: kernel of the labeled and the query points, the latter as candidates and as
+        evaluation points (``kernels.blocks`` without ``x_eval``).
       residual: R = Y − f(X_L), ``[L, C]``.
       logits: f at the query points, ``[Q, C]``.
       ridge: relative ridge, see ``factorize``.
@@ -193,7 +193,7 @@ def covariance(points1: Points, points2: Points, theta: ArrayLike) -> Array:
 
 
 def variance(points: Points, diagonal: ArrayLike) -> Array:
-    """diag S(x, x), ``[N]``, from diag Θ(x, x)."""
+    """Diagonal of S(x, x), ``[N]``, from diag Θ(x, x)."""
     with precision.widest(points, diagonal) as dtype:
         return jnp.asarray(diagonal, dtype) - jnp.square(points.whitened).sum(0)
 

@@ -94,8 +94,8 @@ class TrainingConfig:
         checks.positive("epochs", self.epochs)
         checks.positive("batch_size", self.batch_size)
         checks.positive("learning_rate", self.learning_rate)
-        checks.not_negative("weight_decay", self.weight_decay)
-        checks.not_negative("momentum", self.momentum)
+        checks.at_least("weight_decay", self.weight_decay, 0)
+        checks.at_least("momentum", self.momentum, 0)
         checks.one_of("loss", self.loss, LOSSES)
         checks.one_of("augmentation", self.augmentation, AUGMENTATIONS)
 
@@ -143,8 +143,8 @@ def fit(
     checks.targets("y", y, len(x), num_classes)
     if config.augmentation != "none" and x.ndim != 4:
         raise ValueError(
-            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got {x.shape}; "
-            "use augmentation 'none'"
+            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got shape "
+            f"{x.shape}; use augmentation 'none'"
         )
     optimizer = optimizer_for(config)
     state = optimizer.init(network.params)
@@ -175,9 +175,9 @@ def fit(
         loss = float(np.mean(jax.device_get(losses)))
         if not np.isfinite(loss):
             raise DivergedError(
-                f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}. Lower the "
-                f"learning rate (it was {config.learning_rate:g}), or check that the inputs are "
-                "normalised."
+                f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}. Lower "
+                f"the learning rate (it was {config.learning_rate:g}), or check that the inputs "
+                "are normalised."
             )
         if on_epoch is not None:
             on_epoch(epoch, loss)

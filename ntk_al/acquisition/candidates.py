@@ -24,7 +24,7 @@ class LookaheadOptions:
     def __post_init__(self) -> None:
         checks.one_of("readout", self.readout, READOUTS)
         checks.one_of("reference", self.reference, lookahead.REFERENCES)
-        checks.not_negative("ridge", self.ridge)
+        checks.at_least("ridge", self.ridge, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class CandidateSet:
 
     @functools.cached_property
     def logits(self) -> Array:
-        """Outputs at the candidates ``[U, C]``: the network's, or the posterior mean once labels came."""
+        """Outputs at the candidates, ``[U, C]``: the posterior mean once labels came."""
         return self.posterior.mean if self.observed else self.network.predict(self.x)
 
     @functools.cached_property

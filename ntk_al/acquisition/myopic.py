@@ -23,7 +23,7 @@ def entropy(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, floa
 
 
 def margin(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:
-    """Smallest p₍₁₎ − p₍₂₎ first, of softmax (Scheffer et al. 2001): the utility is its negative."""
+    """Smallest p₍₁₎ − p₍₂₎ of softmax first, so its negative (Scheffer et al. 2001)."""
     del key
     best = jax.lax.top_k(jax.nn.softmax(candidates.logits), 2)[0]
     return best[:, 1] - best[:, 0], {}

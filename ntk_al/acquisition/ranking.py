@@ -38,6 +38,6 @@ def ranked(utility: Utility) -> Strategy:
 
 
 def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
-    """Uniform numbers that belong to ids and not to positions: reordering the pool moves them along."""
+    """Uniform numbers that belong to ids: reordering the pool reorders them along, ``[U]``."""
     draw = jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))
     return np.asarray(jax.jit(draw)(jnp.asarray(ids, jnp.uint32)))

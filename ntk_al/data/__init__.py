@@ -10,8 +10,8 @@ import os
 from ntk_al import checks
 from ntk_al.data.dataset import Dataset, Source
 from ntk_al.data.embedded import digits
-from ntk_al.data.user_arrays import load_npz
 from ntk_al.data.tensorflow_datasets import TfdsSource
+from ntk_al.data.user_arrays import load_npz
 
 DATASETS: dict[str, Source] = {
     "digits": digits,

@@ -1,7 +1,7 @@
 """Public image datasets, read through tensorflow-datasets without TensorFlow.
 
-A dataset prepared as ``array_record`` files is read by its random-access data source. Decoding takes
-seconds to minutes, so the decoded images can be kept in a cache directory.
+A dataset prepared as ``array_record`` files is read by its random-access data source. Decoding
+takes seconds to minutes, so the decoded images can be kept in a cache directory.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class TfdsSource:
     def _read(self, builder: Any, split: str) -> dict[str, np.ndarray]:
         try:
             source = builder.as_data_source(split=split)
-        except (AssertionError, FileNotFoundError, ValueError, NotImplementedError) as error:
+        except (AssertionError, KeyError, OSError, ValueError, NotImplementedError) as error:
             raise FileNotFoundError(self._how_to_prepare(builder)) from error
         images, labels = [], []
         for start in range(0, len(source), _READ_AT_ONCE):
@@ -69,10 +69,11 @@ class TfdsSource:
     def _how_to_prepare(self, builder: Any) -> str:
         where = os.path.dirname(os.path.dirname(str(builder.data_dir)))
         return (
-            f"{self.tfds_name} is not prepared as array_record files in {where}. If it is elsewhere, "
-            "say so with data_dir. To download and prepare it (TensorFlow does, so it is kept away "
-            f"from the accelerator):\n  CUDA_VISIBLE_DEVICES= tfds build {self.tfds_name} "
-            f"--data_dir={where} --file_format=array_record"
+            f"{self.tfds_name} is not prepared as array_record files in {where}. If it is "
+            "elsewhere, say so with data_dir. To download and prepare it (TensorFlow does that, "
+            "so it is kept away from the accelerator):\n"
+            f"  CUDA_VISIBLE_DEVICES= tfds build {self.tfds_name} --data_dir={where} "
+            "--file_format=array_record"
         )
 
 

@@ -62,7 +62,7 @@ def gram(
 
 
 def diagonal(network: Network, x: ArrayLike, *, readout: str = "first_logit") -> Array:
-    """diag Θ(x, x): the squared norm of each Jacobian row, ``[N, ...]`` to ``[N]``."""
+    """The diagonal of Θ(x, x): the squared norm of each Jacobian row, ``[N, ...]`` to ``[N]``."""
     checks.one_of("readout", readout, READOUTS)
     checks.inputs("x", x)
     network.check(x)

@@ -9,7 +9,7 @@ from ntk_al.types import Array
 
 
 class WideResNet(nn.Module):
-    """Pre-activation residual stages; each doubles the channels and, after the first, halves the image.
+    """Pre-activation residual stages, each with twice the channels of the one before.
 
     ``blocks=1`` is WRN-10 and ``blocks=2`` is WRN-16 (depth 6·blocks + 4). The paper names one and
     two blocks and a maximum width of 640, and no depth.

@@ -1,0 +1,72 @@
+"""The command line: absl flags to a ``Config``, and flagfiles by their bare name."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments.config import Config
+
+FLAGFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")
+
+
+def define() -> None:
+    """Defines a flag for each field of ``Config``, with the field's default and help."""
+    types = typing.get_type_hints(Config)
+    for field in dataclasses.fields(Config):
+        name, help = field.name, field.metadata["help"]
+        default: typing.Any = field.default
+        kinds = {types[name], *typing.get_args(types[name])}
+        if int in kinds:
+            flags.DEFINE_integer(name, default, help)
+        elif float in kinds:
+            flags.DEFINE_float(name, default, help)
+        elif isinstance(default, tuple):
+            flags.DEFINE_list(name, list(default), help)
+        else:
+            flags.DEFINE_string(name, default, help)
+
+
+def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
+    """The parsed flags as a ``Config``; raises its ValueError."""
+    fields = {field.name: values[field.name].value for field in dataclasses.fields(Config)}
+    lists_as_tuples = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return Config(**typing.cast(dict[str, typing.Any], lists_as_tuples))
+
+
+def find_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """The command line, with bare flagfile names looked up in ``experiments/flags``.
+
+    A file in the current directory goes first, as absl alone would find it.
+
+    Raises:
+      FileNotFoundError: no such flagfile; the message lists those that there are.
+    """
+    found: list[str] = []
+    name_follows = False
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        is_flagfile = flag in ("--flagfile", "-flagfile")
+        if name_follows:
+            found.append(_find_flagfile(argument))
+        elif is_flagfile and equals:
+            found.append(f"{flag}={_find_flagfile(value)}")
+        else:
+            found.append(argument)
+        name_follows = is_flagfile and not equals and not name_follows
+    return found
+
+
+def _find_flagfile(name: str) -> str:
+    own = os.path.join(FLAGFILE_DIR, name)
+    for path in (name, own, own + ".flags"):
+        if os.path.isfile(path):
+            return path
+    known = ", ".join(sorted(os.listdir(FLAGFILE_DIR)))
+    raise FileNotFoundError(f"no flagfile {name!r}, neither here nor in experiments/flags: {known}")
