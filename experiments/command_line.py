@@ -14,7 +14,7 @@ from experiments.config import Config
 FLAGFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")
 
 
-def define() -> None:
+def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for each field of ``Config``, with the field's default and help."""
     types = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
@@ -22,13 +22,13 @@ def define() -> None:
         default: typing.Any = field.default
         kinds = {types[name], *typing.get_args(types[name])}
         if int in kinds:
-            flags.DEFINE_integer(name, default, help)
+            flags.DEFINE_integer(name, default, help, flag_values=values)
         elif float in kinds:
-            flags.DEFINE_float(name, default, help)
+            flags.DEFINE_float(name, default, help, flag_values=values)
         elif isinstance(default, tuple):
-            flags.DEFINE_list(name, list(default), help)
+            flags.DEFINE_list(name, list(default), help, flag_values=values)
         else:
-            flags.DEFINE_string(name, default, help)
+            flags.DEFINE_string(name, default, help, flag_values=values)
 
 
 def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:

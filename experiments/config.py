@@ -82,7 +82,7 @@ class Config:
     )
     epochs: int = _setting(200, "Passes over the labeled examples.", least=1)
     batch_size: int = _setting(16, "Examples in a step of SGD.", least=1)
-    learning_rate: float = _setting(0.05, "Peak of the one-cycle schedule.")
+    learning_rate: float = _setting(0.1, "Peak of the one-cycle schedule.")
     weight_decay: float = _setting(5e-4, "L2 coefficient.", least=0)
     loss: str = _setting("squared", "The look-ahead is exact for the squared loss:", choices=LOSSES)
     augmentation: str = _setting(

@@ -25,8 +25,8 @@ def main(arguments: Sequence[str]) -> None:
     print(f"work directory: {experiment.workdir}", flush=True)
     try:
         workdir = loop.run(experiment)
-    except DivergedError as error:
-        sys.exit(f"error: {error}")
+    except (DivergedError, OSError) as error:
+        sys.exit(f"error: {error}\nThe cycles that were completed are in {experiment.workdir}.")
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
 
 

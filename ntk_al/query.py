@@ -36,17 +36,14 @@ def sequential(
     Returns:
       The choices in order, with the utilities of the first; diagnostics are of the first, too.
     """
+    candidates.check_choice(k)
     row_of = {int(i): row for row, i in enumerate(candidates.ids)}
-    ids, first = [], None
+    selections = []
     for step in range(k):
-        selection = strategy(jax.random.fold_in(key, step), candidates, 1)
-        first = first or selection
-        chosen = int(selection.ids[0])
-        ids.append(chosen)
+        selections.append(strategy(jax.random.fold_in(key, step), candidates, 1))
+        chosen = int(selections[-1].ids[0])
         candidates = candidates.observe(row_of[chosen], oracle(chosen))
-    if first is None:
-        raise ValueError(f"cannot choose {k} candidates")
-    return dataclasses.replace(first, ids=np.asarray(ids, np.int64))
+    return dataclasses.replace(selections[0], ids=np.concatenate([s.ids for s in selections]))
 
 
 SCHEMES: dict[str, Scheme] = {"batch": batch, "sequential": sequential}

@@ -106,7 +106,7 @@ class DivergedError(ArithmeticError):
 
 def initialise(key: Array, module: nn.Module, x: np.ndarray) -> Network:
     """A network with fresh variables for inputs like ``x``, ``[N, ...]``."""
-    return Network(module, jax.jit(module.init)(key, jnp.asarray(x[:1])))
+    return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
 
 
 def fit(
@@ -146,7 +146,7 @@ def fit(
             f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got shape "
             f"{x.shape}; use augmentation 'none'"
         )
-    optimizer = optimizer_for(config)
+    optimizer = _optimizer(config)
     state = optimizer.init(network.params)
     batch_size = min(config.batch_size, len(x))
     steps_per_epoch = -(-len(x) // batch_size)
@@ -189,8 +189,13 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 
+@functools.partial(jax.jit, static_argnames="module")
+def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
+    return module.init(key, x)
+
+
 @functools.lru_cache(maxsize=32)
-def optimizer_for(config: TrainingConfig) -> optax.GradientTransformation:
+def _optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """SGD with momentum, up to the learning rate, which each step brings along."""
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay), optax.trace(decay=config.momentum)
@@ -233,7 +238,7 @@ def _step(
 
 def _one_cycle(num_steps: int, peak: float) -> Array:
     schedule = optax.cosine_onecycle_schedule(num_steps, peak)
-    return jax.vmap(schedule)(jnp.arange(num_steps)).astype(jnp.float32)
+    return jax.jit(jax.vmap(schedule))(jnp.arange(num_steps)).astype(jnp.float32)
 
 
 def _batches(

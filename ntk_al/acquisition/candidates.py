@@ -70,6 +70,12 @@ class CandidateSet:
         mask[[row for row, _ in self.observed]] = False
         return mask
 
+    def check_choice(self, k: int) -> None:
+        """Raises ValueError unless k candidates can be chosen."""
+        left = int(self.available.sum())
+        if not 1 <= k <= left:
+            raise ValueError(f"cannot choose {k} of {left} candidates")
+
     @functools.cached_property
     def logits(self) -> Array:
         """Outputs at the candidates, ``[U, C]``: the posterior mean once labels came."""

@@ -22,9 +22,8 @@ def ranked(utility: Utility) -> Strategy:
     """The strategy that takes the k candidates of highest utility; ties are broken by the key."""
 
     def strategy(key: Array, candidates: CandidateSet, k: int) -> Selection:
+        candidates.check_choice(k)
         available = candidates.available
-        if not 1 <= k <= available.sum():
-            raise ValueError(f"cannot choose {k} of {available.sum()} candidates")
         utility_key, tie_key = jax.random.split(key)
         values, diagnostics = utility(utility_key, candidates)
         utilities = np.array(values, np.float64)
@@ -39,5 +38,9 @@ def ranked(utility: Utility) -> Strategy:
 
 def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
     """Uniform numbers that belong to ids: reordering the pool reorders them along, ``[U]``."""
-    draw = jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))
-    return np.asarray(jax.jit(draw)(jnp.asarray(ids, jnp.uint32)))
+    return np.asarray(_uniform_by_id(key, jnp.asarray(ids, jnp.uint32)))
+
+
+@jax.jit
+def _uniform_by_id(key: Array, ids: Array) -> Array:
+    return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(ids)

@@ -18,8 +18,6 @@ import numpy as np
 
 from ntk_al.data.dataset import Dataset
 
-_READ_AT_ONCE = 1024
-
 
 @dataclasses.dataclass(frozen=True)
 class TfdsSource:
@@ -59,11 +57,10 @@ class TfdsSource:
         except (AssertionError, KeyError, OSError, ValueError, NotImplementedError) as error:
             raise FileNotFoundError(self._how_to_prepare(builder)) from error
         images, labels = [], []
-        for start in range(0, len(source), _READ_AT_ONCE):
-            indices = range(start, min(start + _READ_AT_ONCE, len(source)))
-            for example in source.__getitems__(list(indices)):
-                images.append(np.asarray(example["image"], np.uint8))
-                labels.append(int(example["label"]))
+        for i in range(len(source)):
+            example = source[i]
+            images.append(np.asarray(example["image"], np.uint8))
+            labels.append(int(example["label"]))
         return {f"x_{split}": np.stack(images), f"y_{split}": np.asarray(labels, np.int32)}
 
     def _how_to_prepare(self, builder: Any) -> str:

@@ -9,22 +9,22 @@ from ntk_al.types import Array
 
 
 class ConvNet(nn.Module):
-    """Two 3×3 convolutions, the second with stride 2, and a linear head on all positions.
+    """Three 3×3 convolutions, the last two with stride 2, and global average pooling.
 
     Attributes:
       num_classes: C.
-      width: channels of the second convolution; the first has half as many.
+      width: channels of the last two convolutions; the first has half as many.
     """
 
     num_classes: int
-    width: int = 32
+    width: int = 64
 
     @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Images ``[N, H, W, channels]`` to logits ``[N, C]``."""
-        x = nn.relu(batch_norm(conv(max(1, self.width // 2))(x), train=train))
-        x = nn.relu(batch_norm(conv(self.width, stride=2)(x), train=train))
-        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+        for features, stride in ((max(1, self.width // 2), 1), (self.width, 2), (self.width, 2)):
+            x = nn.relu(batch_norm(conv(features, stride=stride)(x), train=train))
+        return nn.Dense(self.num_classes)(x.mean((1, 2)))
 
 
 class MLP(nn.Module):

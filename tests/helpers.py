@@ -1,0 +1,131 @@
+"""Small networks, kernels with a known spectrum, and the plainest forms of what is tested."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al import Network
+from ntk_al.types import GramBlocks
+
+TINY_WIDTHS = {"resnet18": 4, "wide_resnet": 8, "convnet": 6, "mlp": 8}
+
+
+class TinyNet(nn.Module):
+    """A convolution, BatchNorm and a head: every kind of parameter, compiled in a moment."""
+
+    num_classes: int = 3
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        x = nn.Conv(4, (3, 3))(x)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
+        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
+def network(seed=0, num_classes=3, dtype=np.float32):
+    """A tiny network whose running statistics are not the initial ones."""
+    rng = np.random.default_rng(seed)
+    module = TinyNet(num_classes)
+    variables = module.init(jax.random.key(seed), images(1))
+    variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), variables)
+    statistics = jax.tree.map(
+        lambda leaf: leaf + jnp.asarray(rng.uniform(0.1, 0.5, leaf.shape), dtype),
+        variables["batch_stats"],
+    )
+    return Network(module, {**variables, "batch_stats": statistics})
+
+
+def images(num, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).normal(size=(num, 4, 4, 1)).astype(dtype)
+
+
+def labels(num, num_classes=3, seed=0):
+    return np.random.default_rng(seed).integers(0, num_classes, num).astype(np.int32)
+
+
+def kernel_with_spectrum(eigenvalues, seed=0):
+    """A symmetric matrix with the given eigenvalues, float64."""
+    n = len(eigenvalues)
+    basis, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(n, n)))
+    return (basis * np.asarray(eigenvalues)) @ basis.T
+
+
+def square_blocks(theta, num_labeled):
+    """Blocks of one kernel over labeled points and then query points."""
+    n = num_labeled
+    return GramBlocks(
+        labeled=theta[:n, :n],
+        labeled_pool=theta[:n, n:],
+        labeled_eval=theta[:n, n:],
+        eval_pool=theta[n:, n:],
+        pool_diagonal=np.diagonal(theta)[n:],
+    )
+
+
+def retrained(theta_xl, theta_ll, noise, residual, logits):
+    """Eq. 11, afresh: f(x) + Θ(x, L) (Θ(L, L) + λI)⁻¹ (Y − f(L))."""
+    a = theta_ll + noise * np.eye(len(theta_ll))
+    return logits + theta_xl @ np.linalg.solve(a, residual)
+
+
+def plain_gram(net, x1, x2, readout="first_logit"):
+    """One gradient at a time, one inner product at a time."""
+
+    def row(x):
+        gradient = jax.grad(lambda p: net.replace_params(p).readout(x[None], readout)[0])(
+            net.params
+        )
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)])
+
+    rows1, rows2 = [row(x) for x in x1], [row(x) for x in x2]
+    return np.array([[np.dot(r1, r2) for r2 in rows2] for r1 in rows1])
+
+
+def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge):
+    """Scores by solving Eq. 11 afresh for each candidate and label; points are [L, E, U]."""
+    n, e = num_labeled, num_eval
+    labeled, evaluation = np.arange(n), np.arange(n, n + e)
+    noise = ridge * np.diagonal(theta)[:n].mean()
+
+    def after(j, y):
+        """Outputs at the evaluation points once j is labeled as y."""
+        known = np.append(labeled, j)
+        residual = np.vstack([targets, np.eye(logits.shape[1])[y]]) - logits[known]
+        return retrained(
+            theta[np.ix_(evaluation, known)],
+            theta[np.ix_(known, known)],
+            noise,
+            residual,
+            logits[evaluation],
+        )
+
+    before = logits[evaluation]
+    if reference == "linearized":
+        before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
+    scores = []
+    for j in range(n + e, len(theta)):
+        p = softmax(logits[j])
+        likely = int(logits[j].argmax())
+        if criterion == "mlmoc":
+            scores.append(np.linalg.norm(after(j, likely) - before, axis=1).sum())
+        elif criterion == "emoc":
+            changes = [np.linalg.norm(after(j, y) - before, axis=1).sum() for y in range(len(p))]
+            scores.append(p @ changes)
+        elif criterion == "eer":
+            entropies = [entropy(softmax(after(j, y))).sum() for y in range(len(p))]
+            scores.append(-(p @ entropies))
+        elif criterion == "flips":
+            scores.append((after(j, likely).argmax(1) != before.argmax(1)).sum())
+    return np.array(scores, np.float64)
+
+
+def softmax(logits):
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+def entropy(p):
+    return -(p * np.log(p)).sum(-1)

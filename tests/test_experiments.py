@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from absl import flags
+
+from experiments import command_line, loop, records
+from experiments.config import Config
+
+ROOT = pathlib.Path(__file__).parents[1]
+FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
+SMALL = {
+    "dataset": "digits",
+    "model": "convnet",
+    "width": 8,
+    "init_size": 12,
+    "query_size": 4,
+    "subset_size": 40,
+    "cycles": 2,
+    "epochs": 3,
+}
+TIMES = ("train_seconds", "query_seconds")
+FIELDS = {
+    "strategy", "scheme", "seed", "cycle", "num_labeled", "test_accuracy", "train_loss", *TIMES,
+    "queried", "ridge", "condition_number", "git_revision",
+}  # fmt: skip
+
+
+def run(tmp_path, name="run", **settings):
+    config = Config(**{**SMALL, **settings, "workdir": str(tmp_path / name)})
+    loop.run(loop.prepare(config))
+    return records.read(config.workdir)
+
+
+def main(*arguments, **options):
+    command = [sys.executable, "-m", "experiments.main", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
+def small_flags(**changes):
+    return [f"--{name}={value}" for name, value in {**SMALL, **changes}.items()]
+
+
+def test_main_runs_from_a_bare_flagfile_name_and_leaves_records_and_a_picture(tmp_path):
+    workdir = tmp_path / "run"
+    done = main("--flagfile=digits.flags", *small_flags(), f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert str(workdir) in done.stdout
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["strategy"] for line in lines] == ["mlmoc"] * 2 + ["random"] * 2
+    assert [line["num_labeled"] for line in lines] == [12, 16, 12, 16]
+    assert set(lines[0]) == {*FIELDS, "config"}
+    assert all(set(line) == FIELDS for line in lines[1:])
+    assert lines[0]["config"]["width"] == 8
+    assert (workdir / "accuracy.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(os.listdir(workdir)) == ["accuracy.png", "metrics.jsonl"]
+
+
+@pytest.mark.parametrize("scheme", ["batch", "sequential"])
+def test_labels_are_queried_once_and_from_the_training_set(tmp_path, scheme):
+    lines = run(tmp_path, scheme=scheme, cycles=3, strategy=("mlmoc",))
+    queried = [i for line in lines for i in line["queried"]]
+    assert len(queried) == len(set(queried)) == 12
+    assert set(queried) <= set(range(1347))
+    assert [line["num_labeled"] for line in lines] == [12, 16, 20]
+    assert all(line["ridge"] > 0 and line["condition_number"] >= 1 for line in lines)
+
+
+def test_two_runs_with_one_seed_give_the_same_records_but_for_the_times(tmp_path):
+    def without_times(lines):
+        dropped = {*TIMES, "config"}
+        return [{k: v for k, v in line.items() if k not in dropped} for line in lines]
+
+    settings = {"strategy": ("mlmoc", "random"), "scheme": "sequential"}
+    first = run(tmp_path, "a", **settings)
+    again = run(tmp_path, "b", **settings)
+    other = run(tmp_path, "c", **settings, seed=1)
+    assert without_times(first) == without_times(again)
+    assert without_times(first) != without_times(other)
+
+
+def test_strategies_start_from_the_same_labels_and_weights(tmp_path):
+    lines = run(tmp_path, strategy=("random", "entropy"), cycles=1)
+    assert lines[0]["test_accuracy"] == lines[1]["test_accuracy"]
+    assert lines[0]["train_loss"] == lines[1]["train_loss"]
+    assert lines[0]["queried"] != lines[1]["queried"]
+
+
+def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):
+    settings = {"strategy": ("random",), "epochs": 15, "cycles": 3}
+    cold = run(tmp_path, "cold", restart="cold", **settings)
+    warm = run(tmp_path, "warm", restart="warm", **settings)
+    assert cold[0]["train_loss"] == warm[0]["train_loss"]
+    assert warm[2]["train_loss"] < cold[2]["train_loss"]
+
+
+def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
+    lines = run(
+        tmp_path,
+        dataset="mnist",
+        data_dir=mnist_dir,
+        width=16,
+        strategy=("mlmoc", "random"),
+        init_size=60,
+        epochs=60,
+    )
+    assert all(line["test_accuracy"] > 0.4 for line in lines)
+
+
+@pytest.mark.parametrize("dataset", ["svhn", "cifar10"])
+def test_public_datasets_run_end_to_end_on_mocked_images(dataset, tmp_path):
+    with tfds.testing.mock_data(num_examples=80):
+        lines = run(tmp_path, dataset=dataset, data_dir=str(tmp_path), strategy=("margin",))
+    assert len(lines) == 2
+
+
+def test_a_file_of_ones_own_runs_end_to_end(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(100, 5)), rng.integers(0, 3, 100)
+    path = str(tmp_path / "mine.npz")
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    lines = run(tmp_path, dataset=path, model="mlp", augmentation="none")
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("name", FLAGFILES)
+def test_every_flagfile_parses_into_a_config_with_the_protocol_of_the_paper(name):
+    values = flags.FlagValues()
+    command_line.define(values)
+    values(command_line.find_flagfiles(["main", f"--flagfile={name}"]))
+    config = command_line.to_config(values)
+    protocol = (config.init_size, config.query_size, config.subset_size)
+    expected = {
+        "mnist": (100, 20, 4000),
+        "svhn": (1000, 1000, 6000),
+        "cifar10": (1000, 1000, 6000),
+        "cifar100": (10000, 1000, 6000),
+    }
+    if config.dataset in expected:
+        assert protocol == expected[config.dataset]
+        assert config.loss == "squared"
+    header = (ROOT / "experiments" / "flags" / name).read_text()
+    assert f"python -m experiments.main --flagfile={name}" in header
+    assert "Cost:" in header
+
+
+def test_a_killed_run_keeps_its_cycles_and_is_not_overwritten(tmp_path):
+    workdir = tmp_path / "run"
+    command = [sys.executable, "-m", "experiments.main", *small_flags(cycles=200)]
+    process = subprocess.Popen(
+        [*command, f"--workdir={workdir}"], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = metrics.read_bytes()
+    assert [json.loads(line)["cycle"] for line in kept.splitlines()][:2] == [0, 1]
+    again = main(*small_flags(), f"--workdir={workdir}")
+    assert again.returncode != 0
+    assert "already holds a run" in again.stderr
+    assert metrics.read_bytes() == kept
+
+
+def test_a_full_disk_keeps_the_cycles_before(tmp_path, monkeypatch):
+    calls = []
+
+    def fsync(_):
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left"):
+        run(tmp_path, strategy=("random",), cycles=3)
+    assert records.read(str(tmp_path / "run"))[0]["cycle"] == 0
+
+
+WRONG = {
+    "query_size": ({"query_size": 50}, "query_size (50) is larger than subset_size (40)"),
+    "subset": ({"subset_size": 1400}, "is larger than the pool"),
+    "dataset": ({"dataset": "imagenet"}, "known: cifar10, cifar100, digits, mnist, svhn"),
+    "model": ({"model": "vgg"}, "known: convnet, mlp, resnet18, wide_resnet"),
+    "strategy": ({"strategy": ("mlmco",)}, "known: eer, emoc, entropy"),
+    "no strategy": ({"strategy": ()}, "no strategy was named"),
+    "twice": ({"strategy": ("random", "random")}, "named twice"),
+    "scheme": ({"scheme": "greedy"}, "known: batch, sequential"),
+    "restart": ({"restart": "hot"}, "known: cold, warm"),
+    "readout": ({"readout": "all"}, "known: first_logit, sum_logits"),
+    "reference": ({"reference": "f"}, "known: linearized, network"),
+    "ridge": ({"ridge": -1.0}, "ridge must be"),
+    "learning rate": ({"learning_rate": float("nan")}, "learning_rate must be"),
+    "cycles": ({"cycles": 0}, "cycles must be"),
+    "option": ({"model": "resnet18", "blocks": 2}, "'resnet18' has no option 'blocks'"),
+    "width": ({"model": "wide_resnet", "width": 10}, "multiple of 4, got 10"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_settings_that_do_not_fit_are_refused_before_anything_is_written(case, tmp_path):
+    settings, message = WRONG[case]
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        run(tmp_path, **settings)
+    assert message in str(error.value)
+    assert not os.listdir(tmp_path)
+
+
+def test_images_are_needed_where_they_are_augmented(tmp_path):
+    path = str(tmp_path / "mine.npz")
+    x, y = np.zeros((100, 5)), np.arange(100) % 3
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(ValueError, match="--augmentation=none"):
+        run(tmp_path, dataset=path, model="mlp", augmentation="shift")
+    with pytest.raises(ValueError, match="does not take examples of shape"):
+        run(tmp_path, dataset=path, model="convnet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cyles=3"], "Did you mean: cycles"),
+        (["--cycles=three"], "invalid literal for int"),
+        (["--flagfile=imagenet.flags"], "cifar10.flags, cifar100.flags, digits.flags"),
+        (["--strategy=mlmco"], "unknown strategy 'mlmco'; known"),
+        (["--dataset=cifar10", "--data_dir=/nowhere"], "tfds build cifar10 --data_dir=/nowhere"),
+        (["cifar100.flags"], "not a flag: cifar100.flags"),
+    ],
+)
+def test_a_wrong_command_line_is_explained_without_a_traceback(arguments, message):
+    done = main(*arguments)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_setting_is_a_flag_with_a_help_text():
+    assert all(field.metadata["help"] for field in dataclasses.fields(Config))
+    promised = """
+        dataset data_dir model width blocks strategy scheme init_size query_size subset_size cycles
+        seed restart epochs batch_size learning_rate weight_decay augmentation readout reference
+        ridge workdir
+    """
+    assert {field.name for field in dataclasses.fields(Config)} >= set(promised.split())

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import dataclasses
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntk_al import posterior
+from tests import helpers
+
+RIDGE = 1e-3
+
+
+def problem(num_labeled=6, num_query=9, num_classes=3, seed=0):
+    """Kernel over labeled and query points with eigenvalues from 1e-2 to 10, logits, targets."""
+    rng = np.random.default_rng(seed)
+    n = num_labeled + num_query
+    theta = helpers.kernel_with_spectrum(np.geomspace(1e-2, 10, n), seed)
+    logits = rng.normal(size=(n, num_classes))
+    targets = np.eye(num_classes)[rng.integers(0, num_classes, n)]
+    return theta, logits, targets
+
+
+def condition(theta, logits, targets, num_labeled, ridge=RIDGE):
+    n = num_labeled
+    return posterior.condition(
+        helpers.square_blocks(theta, n), targets[:n] - logits[:n], logits[n:], ridge=ridge
+    )
+
+
+def test_mean_is_kernel_regression_on_the_residual(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    noise = RIDGE * np.diagonal(theta)[:6].mean()
+    expected = helpers.retrained(
+        theta[6:, :6], theta[:6, :6], noise, targets[:6] - logits[:6], logits[6:]
+    )
+    chex.assert_trees_all_close(belief.mean, expected, atol=1e-12)
+    chex.assert_trees_all_close(belief.offset, expected - logits[6:], atol=1e-12)
+
+
+def test_covariance_is_the_schur_complement(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    a = theta[:6, :6] + RIDGE * np.diagonal(theta)[:6].mean() * np.eye(6)
+    expected = theta[6:, 6:] - theta[6:, :6] @ np.linalg.solve(a, theta[:6, 6:])
+    chex.assert_trees_all_close(belief.covariance, expected, atol=1e-12)
+
+
+def test_the_printed_equation_12_without_the_inverse_is_wrong(x64):
+    theta, *_ = problem()
+    k_ll, k_lx = theta[:6, :6], theta[:6, 6:]
+    with_inverse = theta[6:, 6:] - k_lx.T @ np.linalg.solve(k_ll, k_lx)
+    as_printed = theta[6:, 6:] - k_lx.T @ (k_ll @ k_lx)
+    full_inverse = np.linalg.inv(np.linalg.inv(theta)[6:, 6:])  # Schur complement, independently
+    np.testing.assert_allclose(with_inverse, full_inverse, atol=1e-10)
+    assert np.abs(as_printed - full_inverse).max() > 1
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 1000), cut=st.integers(1, 5))
+def test_observing_one_by_one_equals_conditioning_at_once(seed, cut):
+    with jax.enable_x64(True):
+        theta, logits, targets = problem(seed=seed)
+        at_once = condition(theta, logits, targets, 6)
+        # λ is relative to the labeled diagonal: give the smaller set the same absolute one.
+        noise = RIDGE * np.diagonal(theta)[:6].mean()
+        ridge = noise / np.diagonal(theta)[:cut].mean()
+        belief = condition(theta, logits, targets, cut, ridge)
+        for j in range(6 - cut):
+            belief = belief.observe(j, targets[cut + j])
+        chex.assert_trees_all_close(belief.mean[6 - cut :], at_once.mean, atol=1e-9)
+        rest = belief.covariance[6 - cut :, 6 - cut :]
+        chex.assert_trees_all_close(rest, at_once.covariance, atol=1e-9)
+
+
+def test_a_block_of_observations_equals_their_sequence(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    block = belief.observe(np.array([4, 0, 7]), np.array([2, 1, 0]))
+    one_by_one = belief.observe(4, 2).observe(0, 1).observe(7, 0)
+    chex.assert_trees_all_close(block, one_by_one, atol=1e-12)
+
+
+def test_observing_in_any_order_gives_the_same_posterior(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    forward = belief.observe(np.array([1, 3, 5]), np.array([0, 1, 2]))
+    backward = belief.observe(np.array([5, 3, 1]), np.array([2, 1, 0]))
+    chex.assert_trees_all_close(forward, backward, atol=1e-10)
+
+
+def test_conditioning_in_any_order_gives_the_same_posterior(x64):
+    theta, logits, targets = problem()
+    order = np.random.default_rng(1).permutation(6)
+    shuffled = np.concatenate([order, np.arange(6, 15)])
+    chex.assert_trees_all_close(
+        dataclasses.asdict(
+            condition(theta[np.ix_(shuffled, shuffled)], logits[shuffled], targets[shuffled], 6)
+        ),
+        dataclasses.asdict(condition(theta, logits, targets, 6)),
+        atol=1e-9,
+    )
+
+
+def test_a_hundred_observations_in_float32_stay_close_to_float64():
+    theta, logits, targets = problem(num_labeled=20, num_query=120)
+    theta = theta + 0.1 * np.eye(len(theta))
+    narrow = condition(theta.astype(np.float32), logits.astype(np.float32), targets, 20)
+    narrow = narrow.observe(np.arange(100), targets[20:120].astype(np.float32))
+    with jax.enable_x64(True):
+        wide = condition(theta, logits, targets, 20).observe(np.arange(100), targets[20:120])
+    assert narrow.mean.dtype == np.float32
+    np.testing.assert_allclose(narrow.mean[100:], wide.mean[100:], atol=1e-4)
+
+
+def test_an_observed_point_is_known_up_to_the_ridge(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6, ridge=1e-10).observe(2, 1)
+    np.testing.assert_allclose(belief.mean[2], [0, 1, 0], atol=1e-6)
+    assert abs(belief.covariance[2, 2]) < 1e-6
+
+
+def test_a_label_equal_to_the_mean_changes_no_mean(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    same = belief.observe(3, belief.mean[3])
+    chex.assert_trees_all_close(same.mean, belief.mean, atol=1e-14)
+
+
+def test_a_posterior_is_a_pytree_that_jit_and_vmap_take():
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    observe = jax.jit(lambda b, j, y: b.observe(j, y))
+    chex.assert_trees_all_close(observe(belief, 2, 1), belief.observe(2, 1), rtol=1e-6)
+    many = jax.vmap(lambda j: belief.observe(j, 1).mean)(jnp.arange(9))
+    chex.assert_trees_all_close(many[4], belief.observe(4, 1).mean, rtol=1e-5)
+
+
+def test_observing_more_labels_compiles_nothing_new(compilations):
+    belief = condition(*problem(), 6).observe(0, 0)
+    before = len(compilations)
+    belief.observe(1, 2).observe(5, 1)
+    assert len(compilations) == before
+
+
+def test_a_singular_kernel_is_factorised_with_a_larger_ridge_and_says_so(x64):
+    theta, logits, targets = problem()
+    theta[5] = theta[4]
+    theta[:, 5] = theta[:, 4]  # two labeled points are one: rank deficient
+    theta[5, 5] = theta[4, 4] * (1 - 1e-6)  # and rounding has made it indefinite
+    belief = condition(theta, logits, targets, 6, ridge=1e-12)
+    assert 1e-12 < belief.ridge <= 1e-4
+    assert np.isfinite(belief.mean).all()
+    assert belief.noise == pytest.approx(belief.ridge * np.diagonal(theta)[:6].mean())
+
+
+def test_a_well_conditioned_kernel_keeps_the_ridge_it_was_given(x64):
+    assert condition(*problem(), 6, ridge=1e-5).ridge == pytest.approx(1e-5)
+
+
+def test_condition_number_is_that_of_the_regularised_kernel(x64):
+    theta, logits, targets = problem(num_labeled=12, num_query=1)
+    theta[:12, :12] = helpers.kernel_with_spectrum(np.geomspace(1e-3, 10, 12))
+    belief = condition(theta, logits, targets, 12, ridge=1e-3)
+    a = theta[:12, :12] + float(belief.noise) * np.eye(12)
+    assert belief.condition_number == pytest.approx(np.linalg.cond(a), rel=0.05)
+
+
+def test_a_ridge_of_zero_solves_the_equations_as_printed(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6, ridge=0)
+    expected = helpers.retrained(
+        theta[6:, :6], theta[:6, :6], 0, targets[:6] - logits[:6], logits[6:]
+    )
+    chex.assert_trees_all_close(belief.mean, expected, atol=1e-10)
+
+
+def test_a_query_point_that_is_labeled_already_stays_finite():
+    theta, logits, targets = problem()
+    theta[6], logits[6] = theta[0], logits[0]
+    theta[:, 6] = theta[:, 0]
+    theta[6, 6] = theta[0, 0]
+    for ridge in (0.0, 1e-8, 1e-4):
+        belief = condition(theta, logits, targets, 6, ridge=ridge).observe(0, 2).observe(0, 1)
+        assert np.isfinite(belief.mean).all()
+        assert np.isfinite(belief.covariance).all()
+
+
+@pytest.mark.parametrize(
+    ("theta", "message"),
+    [
+        (-np.eye(15), "not positive definite even with a ridge of"),
+        (np.full((15, 15), np.nan), "not positive definite"),
+        (np.zeros((15, 15)), "dead network"),
+    ],
+)
+def test_a_kernel_that_cannot_be_factorised_is_explained(theta, message):
+    _, logits, targets = problem()
+    with pytest.raises(ValueError, match=message):
+        condition(theta, logits, targets, 6)
+
+
+@pytest.mark.parametrize(
+    ("index", "label", "message"),
+    [
+        (9, 0, r"index must be in 0\.\.8, got 9"),
+        (-1, 0, r"index must be in 0\.\.8, got -1"),
+        (0, 3, r"class ids in 0\.\.2"),
+        (0, np.zeros(2, np.float32), "real targets must have shape"),
+        (np.array([0, 1]), np.array([0]), "1 labels for 2 examples"),
+    ],
+)
+def test_observations_that_do_not_fit_are_refused(index, label, message):
+    with pytest.raises(ValueError, match=message):
+        condition(*problem(), 6).observe(index, label)
+
+
+@pytest.mark.parametrize("ridge", [-1e-4, np.nan, np.inf])
+def test_a_ridge_that_is_none_is_refused(ridge):
+    with pytest.raises(ValueError, match="ridge must be"):
+        condition(*problem(), 6, ridge=ridge)
+
+
+def test_blocks_of_other_shapes_are_refused():
+    theta, logits, targets = problem()
+    blocks = helpers.square_blocks(theta, 6)
+    with pytest.raises(ValueError, match="with themselves"):
+        posterior.condition(
+            dataclasses.replace(blocks, eval_pool=theta[6:, :6]), targets[:6], logits[6:]
+        )
+    with pytest.raises(ValueError, match="takes labeled"):
+        posterior.factorize(theta[:6, :6], targets[:5])
