@@ -54,6 +54,8 @@ class CandidateSet:
     belief: Posterior | None = None
 
     def __post_init__(self) -> None:
+        if self.observed:
+            return  # checked when the set was made; a label changes none of it
         checks.inputs("x_labeled", self.x_labeled)
         checks.inputs("the candidates", self.x)
         checks.same_example_shape("x_labeled", self.x_labeled, "the candidates", self.x)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import sys
 import tempfile
 import zipfile
 from typing import Any
@@ -69,9 +70,14 @@ class TfdsSource:
             f"{self.tfds_name} is not prepared as array_record files in {where}. If it is "
             "elsewhere, say so with data_dir. To download and prepare it (TensorFlow does that, "
             "so it is kept away from the accelerator):\n"
-            f"  CUDA_VISIBLE_DEVICES= tfds build {self.tfds_name} --data_dir={where} "
+            f"  CUDA_VISIBLE_DEVICES= {_tfds_program()} build {self.tfds_name} --data_dir={where} "
             "--file_format=array_record"
         )
+
+
+def _tfds_program() -> str:
+    beside_python = os.path.join(os.path.dirname(sys.executable), "tfds")
+    return beside_python if os.path.exists(beside_python) else "tfds"
 
 
 def _cache_path(builder: Any, cache_dir: str) -> str:
