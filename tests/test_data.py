@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from ntk_al import data
 from ntk_al.data import DATASETS
 from ntk_al.data.dataset import Dataset
+from ntk_al.data.tensorflow_datasets import TfdsSource
 
 
 def arrays(**changes):
@@ -114,9 +115,42 @@ def test_real_mnist(mnist_dir, tmp_path):
 def test_missing_data_comes_with_the_command_that_prepares_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         data.load("cifar100", str(tmp_path))
-    assert f"tfds build cifar100 --data_dir={tmp_path} --file_format=array_record" in str(
-        error.value
-    )
+    assert f"data.prepare('cifar100', '{tmp_path}')" in str(error.value)
+
+
+def test_a_prepared_dataset_is_found_where_it_was_prepared(tmp_path):
+    """A dataset that generates itself, written by TensorFlow and read without it."""
+
+    class SelfMade(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(4, 4, 1)),
+                "label": tfds.features.ClassLabel(num_classes=3),
+            }
+            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(12), "test": self._generate_examples(6)}
+
+        def _generate_examples(self, num):
+            for i in range(num):
+                yield i, {"image": np.full((4, 4, 1), i, np.uint8), "label": i % 3}
+
+    source = TfdsSource("own", SelfMade.name, flip=False)
+    with pytest.raises(FileNotFoundError, match="not prepared as array_record"):
+        source(data_dir=str(tmp_path))
+    source.prepare(str(tmp_path))
+    dataset = source(data_dir=str(tmp_path))
+    assert sorted(dataset.x_train[:, 0, 0, 0].tolist()) == list(range(12))
+    assert (dataset.x_train[:, 0, 0, 0] % 3 == dataset.y_train).all()
+    assert len(dataset.x_test) == 6
+
+
+def test_data_that_is_not_downloaded_cannot_be_prepared():
+    with pytest.raises(ValueError, match="known: cifar10, cifar100, mnist, svhn"):
+        data.prepare("digits")
 
 
 def test_a_file_of_ones_own(tmp_path):

@@ -237,7 +237,7 @@ def test_images_are_needed_where_they_are_augmented(tmp_path):
         (["--cycles=three"], "invalid literal for int"),
         (["--flagfile=imagenet.flags"], "cifar10.flags, cifar100.flags, digits.flags"),
         (["--strategy=mlmco"], "unknown strategy 'mlmco'; known"),
-        (["--dataset=cifar10", "--data_dir=/nowhere"], "tfds build cifar10 --data_dir=/nowhere"),
+        (["--dataset=cifar10", "--data_dir=/nowhere"], "data.prepare('cifar10', '/nowhere')"),
         (["cifar100.flags"], "not a flag: cifar100.flags"),
     ],
 )

@@ -15,10 +15,10 @@ from ntk_al.data.user_arrays import load_npz
 
 DATASETS: dict[str, Source] = {
     "digits": digits,
-    "mnist": TfdsSource("mnist", flip=False),
-    "svhn": TfdsSource("svhn_cropped", flip=False),
-    "cifar10": TfdsSource("cifar10", flip=True),
-    "cifar100": TfdsSource("cifar100", flip=True),
+    "mnist": TfdsSource("mnist", "mnist", flip=False),
+    "svhn": TfdsSource("svhn", "svhn_cropped", flip=False),
+    "cifar10": TfdsSource("cifar10", "cifar10", flip=True),
+    "cifar100": TfdsSource("cifar100", "cifar100", flip=True),
 }
 
 
@@ -42,4 +42,21 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
     return DATASETS[name](data_dir=data_dir, cache_dir=cache_dir).normalised()
 
 
-__all__ = ["DATASETS", "Dataset", "load", "load_npz"]
+def prepare(name: str, data_dir: str | None = None) -> None:
+    """Downloads a dataset, once, and prepares it for ``load``.
+
+    Args:
+      name: a key of ``DATASETS`` that is read through tensorflow-datasets.
+      data_dir: where to put it; ``None`` means the default of tensorflow-datasets.
+
+    Raises:
+      ValueError: a dataset that is not downloaded.
+    """
+    downloaded = [key for key, source in DATASETS.items() if isinstance(source, TfdsSource)]
+    checks.one_of("dataset to prepare", name, downloaded)
+    source = DATASETS[name]
+    assert isinstance(source, TfdsSource)
+    source.prepare(os.path.expanduser(data_dir) if data_dir else None)
+
+
+__all__ = ["DATASETS", "Dataset", "load", "load_npz", "prepare"]

@@ -25,10 +25,12 @@ class TfdsSource:
     """A dataset of tensorflow-datasets with the features ``image`` and ``label``.
 
     Attributes:
+      name: the key of this source in ``DATASETS``.
       tfds_name: its name there.
       flip: whether a mirrored image still shows the same class.
     """
 
+    name: str
     tfds_name: str
     flip: bool
 
@@ -46,7 +48,7 @@ class TfdsSource:
             arrays = {**self._read(builder, "train"), **self._read(builder, "test")}
             _to_cache(builder, cache_dir, arrays)
         return Dataset(
-            name=self.tfds_name,
+            name=self.name,
             **arrays,
             num_classes=builder.info.features["label"].num_classes,
             augmentation="shift_flip" if self.flip else "shift",
@@ -64,20 +66,27 @@ class TfdsSource:
             labels.append(int(example["label"]))
         return {f"x_{split}": np.stack(images), f"y_{split}": np.asarray(labels, np.int32)}
 
+    def prepare(self, data_dir: str | None = None) -> None:
+        """Downloads the dataset and writes it as ``array_record`` files.
+
+        This is the one step that TensorFlow does; it must not take the accelerator's memory.
+        """
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        for kind in ("GPU", "TPU"):
+            tf.config.set_visible_devices([], kind)
+        builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
+        builder.download_and_prepare()
+
     def _how_to_prepare(self, builder: Any) -> str:
         where = os.path.dirname(os.path.dirname(str(builder.data_dir)))
         return (
-            f"{self.tfds_name} is not prepared as array_record files in {where}. If it is "
-            "elsewhere, say so with data_dir. To download and prepare it (TensorFlow does that, "
-            "so it is kept away from the accelerator):\n"
-            f"  CUDA_VISIBLE_DEVICES= {_tfds_program()} build {self.tfds_name} --data_dir={where} "
-            "--file_format=array_record"
+            f"{self.name} is not prepared as array_record files in {where}. If it is "
+            "elsewhere, say so with data_dir. To download and prepare it there:\n"
+            f'  {sys.executable} -c "from ntk_al import data; '
+            f"data.prepare('{self.name}', '{where}')\""
         )
-
-
-def _tfds_program() -> str:
-    beside_python = os.path.join(os.path.dirname(sys.executable), "tfds")
-    return beside_python if os.path.exists(beside_python) else "tfds"
 
 
 def _cache_path(builder: Any, cache_dir: str) -> str:
