@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import chex
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest

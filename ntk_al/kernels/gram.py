@@ -78,7 +78,7 @@ def blocks(
     *,
     readout: str = "first_logit",
 ) -> GramBlocks:
-    """Every block of the kernel that a look-ahead needs, each Jacobian row formed once.
+    """Every block of the kernel that a look-ahead needs, from one Gram matrix.
 
     Args:
       network: the trained network.
