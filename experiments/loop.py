@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
-from tqdm import tqdm
 
 from experiments import figures, records
 from experiments.config import Config
+from experiments.progress import Progress
 from ntk_al import Network, Pool, data, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
 from ntk_al.data import Dataset
@@ -67,43 +68,39 @@ def run(experiment: Experiment) -> str:
 
     Strategies share the initial labels, the initial weights of each cycle and, as far as their
     pools agree, its candidates, so they are compared in pairs.
+
+    Raises:
+      DivergedError: training diverged; the cycles before are on disk.
+      OSError: a record could not be written; likewise.
     """
     config = experiment.config
     metrics = records.MetricsFile(experiment.workdir)
-    bar = tqdm(total=len(config.strategy) * config.cycles, unit="cycle", miniters=0)
+    progress = Progress(config)
     header: dict[str, Any] = {"config": dataclasses.asdict(config)}
     try:
         for strategy in config.strategy:
-            for record in _cycles(experiment, strategy, bar):
+            for record in _cycles(experiment, strategy, progress):
                 metrics.write({**record, **header})
+                progress.done(record)
                 header = {}
+            figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
     finally:
-        bar.close()
+        progress.close()
         metrics.close()
-    figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
     return experiment.workdir
 
 
-def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
+def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterator[dict[str, Any]]:
     config, dataset = experiment.config, experiment.dataset
     revision = records.git_revision()
-    num_examples = len(dataset.x_train)
-    pool = Pool.start(_key(config, "initial labels"), num_examples, config.init_size)
+    pool = Pool.start(_key(config, "initial labels"), len(dataset.x_train), config.init_size)
     network: Network | None = None
     for cycle in range(config.cycles):
+        progress.cycle(strategy, cycle)
         if network is None or config.restart == "cold":
             network = training.initialise(
                 _key(config, "weights", cycle), experiment.module, dataset.x_train
             )
-
-        def show(text: str, cycle: int = cycle) -> None:
-            bar.set_description_str(f"{strategy}, cycle {cycle + 1}/{config.cycles}", refresh=False)
-            bar.set_postfix_str(text, refresh=False)
-            bar.update(0)
-
-        def show_epoch(epoch: int, loss: float) -> None:
-            show(f"epoch {epoch + 1}/{config.epochs}, loss {loss:.3f}")
-
         start = time.perf_counter()
         network, train_loss = training.fit(
             _key(config, "training", cycle),
@@ -111,14 +108,14 @@ def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
             dataset.x_train[pool.labeled],
             dataset.y_train[pool.labeled],
             config.training(dataset.augmentation),
-            on_epoch=show_epoch,
+            on_epoch=progress.epoch,
         )
         train_seconds = time.perf_counter() - start
 
-        show("testing")
-        accuracy = training.accuracy(network, dataset.x_test, dataset.y_test)
+        progress.stage("testing")
+        test_accuracy = training.accuracy(network, dataset.x_test, dataset.y_test)
 
-        show(f"querying {config.query_size} of {config.subset_size}")
+        progress.stage(f"querying {config.query_size} of {config.subset_size}")
         start = time.perf_counter()
         selection = _query(experiment, strategy, cycle, network, pool)
         query_seconds = time.perf_counter() - start
@@ -129,7 +126,7 @@ def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
             "seed": config.seed,
             "cycle": cycle,
             "num_labeled": len(pool.labeled),
-            "test_accuracy": accuracy,
+            "test_accuracy": test_accuracy,
             "train_loss": train_loss,
             "train_seconds": round(train_seconds, 3),
             "query_seconds": round(query_seconds, 3),
@@ -138,11 +135,6 @@ def _cycles(experiment: Experiment, strategy: str, bar: tqdm) -> Any:
             "condition_number": selection.diagnostics.get("condition_number"),
             "git_revision": revision,
         }
-        bar.write(
-            f"{strategy:>16}  cycle {cycle + 1:>2}  {len(pool.labeled):>6} labels  accuracy "
-            f"{accuracy:6.2%}  trained {train_seconds:6.1f} s  queried {query_seconds:6.1f} s"
-        )
-        bar.update()
         pool = pool.label(selection.ids)
 
 
