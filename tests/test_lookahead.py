@@ -198,14 +198,33 @@ def test_scoring_again_with_the_same_shapes_compiles_nothing(compilations):
     assert len(compilations) == before > 0
 
 
-def test_many_candidates_are_scored_in_tiles_as_few_are(monkeypatch):
-    net = helpers.network()
-    x_l, y_l, x_u, x_e = sets()
-    whole = lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, criterion="eer", ridge=1.1e-4)
-    monkeypatch.setattr(lookahead, "_TILE_BYTES", 8 * E * 3 * 3)  # three candidates, then two
-    lookahead._evaluate.clear_cache()
-    tiled = lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, criterion="eer", ridge=1.1e-4)
-    np.testing.assert_allclose(tiled, whole, rtol=1e-6)
+@pytest.mark.parametrize("criterion", ["mlmoc", "eer"])
+def test_more_candidates_than_a_tile_holds_score_as_a_few_do(criterion):
+    num, num_classes = 2100, 20  # 2100 · 20 · 8 bytes a candidate: several tiles, the last not full
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(num, 30)).astype(np.float32)
+    logits = rng.normal(size=(num, num_classes)).astype(np.float32)
+    belief = posterior.Posterior(
+        mean=jnp.asarray(logits + 0.1 * rng.normal(size=logits.shape).astype(np.float32)),
+        covariance=jnp.asarray(factors @ factors.T),
+        logits=jnp.asarray(logits),
+        noise=jnp.asarray(0.1),
+        ridge=jnp.asarray(1e-3),
+        condition_number=jnp.asarray(1.0),
+    )
+    scores = lookahead.score_posterior(belief, criterion=criterion)
+    mean = np.asarray(belief.mean, np.float64)
+    for j in (0, 799, num // 2, num - 1):
+        w = np.asarray(belief.covariance[:, j], np.float64)
+        w = w / (w[j] + 0.1)
+        if criterion == "mlmoc":
+            step = np.eye(num_classes)[logits[j].argmax()] - mean[j]
+            expected = np.linalg.norm(mean - logits + np.outer(w, step), axis=1).sum()
+        else:
+            after = [mean + np.outer(w, y - mean[j]) for y in np.eye(num_classes)]
+            entropies = [helpers.entropy(helpers.softmax(a)).sum() for a in after]
+            expected = -helpers.softmax(logits[j].astype(np.float64)) @ entropies
+        np.testing.assert_allclose(scores[j], expected, rtol=1e-5)
 
 
 def test_real_targets_are_taken_as_they_are():
