@@ -122,7 +122,7 @@ class Network:
                 "returns it. For bare parameters write Network(module, {'params': params, ...})."
             )
         try:
-            output = jax.eval_shape(_call_logits, self, jax.ShapeDtypeStruct(x.shape, x.dtype))
+            output = jax.eval_shape(_call_logits, self, _abstract(x))
         except Exception as error:
             raise ValueError(
                 f"the network {type(self.module).__name__} cannot be applied to inputs of shape "
@@ -139,6 +139,10 @@ class Network:
                 "the network has one output; give a binary problem two logits, one for each class"
             )
         return shape[1]
+
+
+def _abstract(x: ArrayLike) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype))
 
 
 def _call_logits(network: Network, x: Array) -> Array:
