@@ -35,7 +35,8 @@ def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
     """The parsed flags as a ``Config``; raises its ValueError."""
     fields = {field.name: values[field.name].value for field in dataclasses.fields(Config)}
     lists_as_tuples = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        name: tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in fields.items()
     }
     return Config(**typing.cast(dict[str, typing.Any], lists_as_tuples))
 

@@ -146,6 +146,6 @@ class Config:
             raise ValueError(
                 f"subset_size ({self.subset_size}) is larger than the pool: of {num_examples} "
                 f"training examples {max(last, 0)} are still unlabeled in cycle {self.cycles} "
-                f"(init_size {self.init_size}, query_size {self.query_size}). Lower subset_size, "
-                "query_size or cycles."
+                f"(init_size {self.init_size}, query_size {self.query_size}). Lower init_size, "
+                "query_size, subset_size or cycles."
             )

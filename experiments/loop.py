@@ -38,6 +38,7 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
 
     Raises:
       FileExistsError: the work directory holds another run.
+      OSError: the work directory cannot be made.
       FileNotFoundError: the data is not there.
       ValueError: a pool that is too small, or a model that does not take these examples.
     """
@@ -58,8 +59,13 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
     except Exception as error:
         raise ValueError(
             f"the model {config.model!r} does not take examples of shape "
-            f"{dataset.x_train.shape[1:]}: {error}"
+            f"{dataset.x_train.shape[1:]} (convolutions need [H, W, channels]; mlp takes any "
+            f"shape): {error}"
         ) from error
+    try:
+        os.makedirs(workdir, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"the work directory {workdir} cannot be made: {error.strerror}") from error
     return Experiment(config, dataset, module, workdir)
 
 

@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from absl import app, logging
+from absl import app, flags, logging
 
 from experiments import command_line, figures, loop, records
 from ntk_al.training import DivergedError
 
 command_line.define()
+flags.adopt_module_key_flags(command_line)  # so that --help shows them
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -15,7 +15,6 @@ class MetricsFile:
 
     def __init__(self, workdir: str) -> None:
         check_free(workdir)
-        os.makedirs(workdir, exist_ok=True)
         self.path = os.path.join(workdir, METRICS)
         # "x": of two runs started at once with one work directory, the second stops here.
         self._file = open(self.path, "x", encoding="utf-8")  # noqa: SIM115

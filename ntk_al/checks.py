@@ -28,14 +28,22 @@ def one_of(kind: str, name: str, known: Mapping[str, object] | Iterable[str]) ->
 
 def positive(name: str, value: float) -> None:
     """Raises ValueError unless ``value`` is a finite number above zero."""
+    _number(name, value)
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be a positive finite number, got {value!r}")
 
 
 def at_least(name: str, value: float, least: float) -> None:
     """Raises ValueError unless ``value`` is a finite number that is not below ``least``."""
+    _number(name, value)
     if not (np.isfinite(value) and value >= least):
         raise ValueError(f"{name} must be a finite number of at least {least}, got {value!r}")
+
+
+def _number(name: str, value: object) -> None:
+    scalar_array = isinstance(value, jax.Array | np.ndarray) and value.ndim == 0
+    if not (scalar_array or isinstance(value, int | float | np.number)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
 
 
 def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
@@ -93,26 +101,30 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
     """Class ids ``[N]`` or real targets ``[N, C]`` as real targets, one-hot where they were ids.
 
+    Lists are taken as arrays.
+
     Raises:
       TypeError: ``y`` is neither integer ids nor real targets.
       ValueError: wrong shape, ids out of range, NaN or infinite targets.
     """
+    if isinstance(y, list | tuple):
+        y = np.asarray(y)
     if not hasattr(y, "shape") or not hasattr(y, "dtype"):
-        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(y).__name__}")
-    if y.ndim == 1 and jnp.issubdtype(y.dtype, jnp.integer):
-        if y.shape != (num_examples,):
-            raise ValueError(f"{name} has {y.shape[0]} labels for {num_examples} examples")
-        class_ids(name, y, num_classes)
-        return jax.nn.one_hot(y, num_classes)
-    if y.ndim == 2 and jnp.issubdtype(y.dtype, jnp.floating):
+        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+    if y.ndim == 2 and jnp.issubdtype(y.dtype, jnp.number):
         if y.shape != (num_examples, num_classes):
             raise ValueError(
-                f"{name} as real targets must have shape {(num_examples, num_classes)}, "
-                f"one column for each output of the network, got {y.shape}"
+                f"{name} as real targets must have shape {(num_examples, num_classes)}, one column "
+                f"for each output of the network, got {y.shape}; class ids are [N], not [N, 1]"
             )
         finite(name, y)
-        return jnp.asarray(y)
-    raise TypeError(
-        f"{name} must be integer class ids [N] or real targets [N, C], "
-        f"got dtype {y.dtype} and shape {y.shape}"
-    )
+        return jnp.asarray(y, jnp.result_type(float))
+    if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise TypeError(
+            f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
+            f"shape {y.shape}; for ids stored as floats write {name}.astype(int)"
+        )
+    if y.shape != (num_examples,):
+        raise ValueError(f"{name} has {y.shape[0]} labels for {num_examples} examples")
+    class_ids(name, y, num_classes)
+    return jax.nn.one_hot(y, num_classes)

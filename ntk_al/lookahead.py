@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -26,6 +27,7 @@ from ntk_al.types import Array, ArrayLike
 REFERENCES = ("network", "linearized")
 """What a change of outputs is measured from: f, as Eq. 13 prints it, or the retrained mean."""
 
+_FAR_FROM_TARGETS = 0.5  # per example; one-hot targets have norm 1
 _TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
 
 
@@ -150,7 +152,14 @@ def score(
       TypeError: an argument of another kind.
       ValueError: unknown names, empty sets, shapes or labels that do not fit, NaN or infinite
         inputs, a network whose logits or kernel are not finite.
+
+    Warns:
+      UserWarning: the network was hardly fitted to its labels, or not with the squared loss.
     """
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
+        )
     checks.one_of("criterion", criterion, CRITERIA)
     checks.one_of("readout", readout, READOUTS)
     checks.one_of("reference", reference, REFERENCES)
@@ -165,9 +174,12 @@ def score(
     num_classes = network.check(x_labeled)
     targets = checks.targets("y_labeled", y_labeled, len(x_labeled), num_classes)
     logits = {name: network.predict(x) for name, x in sets.items()}
+    residual = targets - logits["x_labeled"]
+    if reference == "network":
+        _warn_of_large_residual(residual)
 
     theta = kernels.blocks(network, x_labeled, x_pool, x_eval, readout=readout)
-    factor = posterior.factorize(theta.labeled, targets - logits["x_labeled"], ridge=ridge)
+    factor = posterior.factorize(theta.labeled, residual, ridge=ridge)
     pool = factor.at(theta.labeled_pool, logits["x_pool"])
     evaluation = pool
     if x_eval is not None:
@@ -199,7 +211,8 @@ def score_posterior(
     the criterion.
 
     Args:
-      belief: from ``posterior.condition``.
+      belief: from ``posterior.condition``. A point that was observed still gets a score, which is
+        for the caller to mask.
       criterion: a key of ``CRITERIA``.
       reference: see ``score``.
 
@@ -212,6 +225,20 @@ def score_posterior(
         belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
         scores = _score_posterior(belief, criterion=criterion, reference=reference)
     return precision.to_default(scores)
+
+
+def _warn_of_large_residual(residual: Array) -> None:
+    if checks.is_traced(residual):
+        return
+    distance = float(jnp.linalg.norm(residual, axis=1).mean())
+    if distance > _FAR_FROM_TARGETS:
+        warnings.warn(
+            f"the outputs of the network on the labeled set are far from its targets: the mean of "
+            f"‖y − f(x)‖ is {distance:.2g}, and would be about 1 without any training. Changes "
+            "measured from the network are then mostly retraining and hardly the candidate. Train "
+            "with the squared loss on one-hot targets, or score with reference='linearized'.",
+            stacklevel=3,
+        )
 
 
 def _for_each_class(function: Callable[[Array], Array], candidate: Candidates) -> Array:

@@ -19,6 +19,7 @@ INFERENCE_ARGUMENTS: dict[str, bool] = {
     "train": False,
     "training": False,
     "is_training": False,
+    "is_train": False,
     "deterministic": True,
     "use_running_average": True,
 }
@@ -126,7 +127,10 @@ class Network:
         except Exception as error:
             raise ValueError(
                 f"the network {type(self.module).__name__} cannot be applied to inputs of shape "
-                f"{x.shape} and dtype {x.dtype}: {type(error).__name__}: {error}"
+                f"{x.shape} and dtype {x.dtype}: {type(error).__name__}: {error}\n"
+                "If it asks for a PRNG key or says that a collection is immutable, it is still in "
+                f"training mode: name that call argument one of {', '.join(INFERENCE_ARGUMENTS)}. "
+                "If a collection is missing, pass all that module.init returned."
             ) from error
         shape = getattr(output, "shape", None)
         if shape is None or len(shape) != 2 or shape[0] != x.shape[0]:

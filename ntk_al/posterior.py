@@ -167,10 +167,16 @@ def condition(
     Raises:
       ValueError: blocks with a separate evaluation set; see also ``factorize``.
     """
-    if blocks.eval_pool.shape != (len(logits),) * 2:
+    num_query = blocks.labeled_pool.shape[1]
+    if blocks.eval_pool.shape != (num_query, num_query):
         raise ValueError(
             "condition needs the kernel of the query points with themselves, "
-            f"{(len(logits),) * 2}, got {blocks.eval_pool.shape}"
+            f"{(num_query, num_query)}, got {blocks.eval_pool.shape}: make blocks without x_eval"
+        )
+    if residual.ndim != 2 or logits.shape != (num_query, residual.shape[1]):
+        raise ValueError(
+            "condition takes residual = Y − f(X_L) as [L, C] and logits as [Q, C] with Q = "
+            f"{num_query}, got shapes {residual.shape} and {logits.shape}"
         )
     factor = factorize(blocks.labeled, residual, ridge=ridge)
     points = factor.at(blocks.labeled_pool, logits)

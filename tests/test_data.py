@@ -193,6 +193,11 @@ def test_files_that_lack_arrays_or_are_not_there_are_refused(tmp_path):
     np.savez(path, x_train=np.zeros((2, 3)), y_train=np.zeros(2, int))
     with pytest.raises(ValueError, match="lacks x_test, y_test; write it with"):
         data.load(path)
+    (tmp_path / "junk.npz").write_text("junk")
+    with pytest.raises(ValueError, match=r"junk.npz is not a .npz file of plain numeric arrays"):
+        data.load(str(tmp_path / "junk.npz"))
+    with pytest.raises(ValueError, match="plain numeric arrays: Object arrays"):
+        data.load(saved(tmp_path, x_train=np.array([1, "a"], object)))
     with pytest.raises(FileNotFoundError, match="no such file"):
         data.load(str(tmp_path / "none.npz"))
 

@@ -239,6 +239,8 @@ def test_images_are_needed_where_they_are_augmented(tmp_path):
         (["--strategy=mlmco"], "unknown strategy 'mlmco'; known"),
         (["--dataset=cifar10", "--data_dir=/nowhere"], "data.prepare('cifar10', '/nowhere')"),
         (["cifar100.flags"], "not a flag: cifar100.flags"),
+        (["--workdir=/proc/none"], "the work directory /proc/none cannot be made"),
+        (["--strategy=,"], "no strategy was named"),
     ],
 )
 def test_a_wrong_command_line_is_explained_without_a_traceback(arguments, message):
@@ -246,6 +248,11 @@ def test_a_wrong_command_line_is_explained_without_a_traceback(arguments, messag
     assert done.returncode != 0
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_help_describes_every_flag():
+    text = main("--help").stdout
+    assert all(f"--{field.name}:" in text for field in dataclasses.fields(Config))
 
 
 def test_every_setting_is_a_flag_with_a_help_text():

@@ -285,11 +285,13 @@ WRONG_VALUES = {
     ),
     "got values from -1 to 2": changed(1, np.array([0, 1, 2, -1, 0, 1])),
     r"real targets must have shape \(6, 3\)": changed(1, np.zeros((L, 4), np.float32)),
+    r"class ids are \[N\], not \[N, 1\]": changed(1, np.zeros((L, 1), int)),
     "y_labeled has 18 NaN": changed(1, np.full((L, 3), np.nan, np.float32)),
 }
 WRONG_TYPES = {
     "x_pool must be a NumPy or JAX array, got list": changed(2, [1, 2, 3]),
-    "y_labeled must be integer class ids": changed(1, np.zeros(L, np.float32)),
+    r"ids stored as floats write y_labeled.astype\(int\)": changed(1, np.zeros(L, np.float32)),
+    "y_labeled must be integer class ids": changed(1, np.zeros(L, bool)),
     "x_pool must hold numbers": changed(2, np.full((U, 4, 4, 1), "a")),
 }
 
@@ -312,13 +314,54 @@ def test_arguments_of_another_kind_are_refused(message):
         ({"criterion": "mlmco"}, "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc"),
         ({"readout": "all"}, "known: first_logit, sum_logits"),
         ({"reference": "f"}, "known: linearized, network"),
-        ({"ridge": -1.0}, "ridge must be"),
+        ({"ridge": -1.0}, "ridge must be a finite number of at least 0"),
         ({"x_eval": helpers.images(0)}, "x_eval is empty"),
     ],
 )
 def test_unknown_names_list_the_known_ones(options, message):
     with pytest.raises(ValueError, match=message):
         lookahead.score(helpers.network(), *sets()[:3], **options)
+
+
+def test_a_network_that_is_none_is_refused():
+    with pytest.raises(
+        TypeError, match=r"must be an ntk_al.Network\(module, variables\), got dict"
+    ):
+        lookahead.score(helpers.network().variables, *sets()[:3])
+    with pytest.raises(TypeError, match="ridge must be a number, got '1e-4'"):
+        lookahead.score(helpers.network(), *sets()[:3], ridge="1e-4")
+
+
+def test_labels_may_be_a_list_and_one_hot_integers():
+    net = helpers.network()
+    x_l, y_l, x_u, _ = sets()
+    scores = lookahead.score(net, x_l, y_l, x_u)
+    np.testing.assert_array_equal(lookahead.score(net, x_l, y_l.tolist(), x_u), scores)
+    np.testing.assert_array_equal(lookahead.score(net, x_l, np.eye(3, dtype=int)[y_l], x_u), scores)
+
+
+def test_a_network_far_from_its_targets_is_warned_of_where_it_matters(recwarn):
+    net = helpers.network()
+    x_l, y_l, x_u, _ = sets()
+    with pytest.warns(UserWarning, match="reference='linearized'"):
+        lookahead.score(net, x_l, 10 * np.eye(3)[y_l], x_u)
+    recwarn.clear()
+    lookahead.score(net, x_l, 10 * np.eye(3)[y_l], x_u, reference="linearized")
+    lookahead.score(net, x_l, np.asarray(net.logits(x_l)), x_u)
+    assert not recwarn.list
+
+
+def test_a_network_left_in_training_mode_is_told_how_to_leave_it():
+    class Odd(nn.Module):
+        @nn.compact
+        def __call__(self, x, learning: bool = True):
+            x = nn.Dropout(0.5, deterministic=not learning)(x.reshape(len(x), -1))
+            return nn.Dense(3)(x)
+
+    module = Odd()
+    net = Network(module, module.init(jax.random.key(0), helpers.images(1), learning=False))
+    with pytest.raises(ValueError, match="still in training mode: name that call argument one of"):
+        lookahead.score(net, *sets()[:3])
 
 
 def test_a_diverged_network_is_named_before_the_kernel_is_computed():

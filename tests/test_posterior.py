@@ -234,5 +234,9 @@ def test_blocks_of_other_shapes_are_refused():
         posterior.condition(
             dataclasses.replace(blocks, eval_pool=theta[6:, :6]), targets[:6], logits[6:]
         )
+    with pytest.raises(ValueError, match=r"residual = Y − f\(X_L\) as \[L, C\]"):
+        posterior.condition(blocks, targets[:6, 0], logits[6:])
+    with pytest.raises(ValueError, match=r"with Q = 9, got shapes \(6, 3\) and \(3, 9\)"):
+        posterior.condition(blocks, targets[:6], logits[6:].T)
     with pytest.raises(ValueError, match="takes labeled"):
         posterior.factorize(theta[:6, :6], targets[:5])

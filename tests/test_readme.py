@@ -19,7 +19,9 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom():
         exec(block, names)
     assert len(blocks) == 2
     assert names["label_next"].shape == (20,)
-    assert np.isfinite(names["scores"]).all()
+    assert len(set(names["label_next"].tolist())) == 20
+    assert np.isneginf(names["scores"][17])
+    assert np.isfinite(np.delete(names["scores"], 17)).all()
 
 
 def test_the_readme_names_every_flagfile_strategy_and_option():
