@@ -81,7 +81,12 @@ class CandidateSet:
     @functools.cached_property
     def logits(self) -> Array:
         """Outputs at the candidates, ``[U, C]``: the posterior mean once labels came."""
-        return self.posterior.mean if self.observed else self.network.predict(self.x)
+        return self.posterior.mean if self.observed else self.network_logits
+
+    @functools.cached_property
+    def network_logits(self) -> Array:
+        """Outputs of the network at the candidates, whatever was observed since, ``[U, C]``."""
+        return self.network.predict(self.x)
 
     @functools.cached_property
     def posterior(self) -> Posterior:
@@ -90,7 +95,7 @@ class CandidateSet:
             return self.belief
         blocks = kernels.blocks(self.network, self.x_labeled, self.x, readout=self.options.readout)
         belief = posterior.condition(
-            blocks, self.residual, self.network.predict(self.x), ridge=self.options.ridge
+            blocks, self.residual, self.network_logits, ridge=self.options.ridge
         )
         if not self.observed:
             return belief
