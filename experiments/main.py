@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"work directory: {experiment.workdir}", flush=True)
     try:
         workdir = loop.run(experiment)
-    except (DivergedError, OSError, KeyboardInterrupt) as error:
+    except (DivergedError, ValueError, OSError, KeyboardInterrupt) as error:
         what = str(error) or type(error).__name__
         sys.exit(f"error: {what}\nThe cycles that were completed are in {experiment.workdir}.")
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")

@@ -31,7 +31,9 @@ def sequential(
     """One choice at a time; its label is revealed and absorbed before the next (Section 4.2).
 
     Absorbing is the rank-one update of the posterior: no step of SGD, no factorisation, no new
-    compilation. Strategies that rank by outputs see the posterior mean in their place.
+    compilation. Entropy, margin and least_confidence see the posterior mean in place of the
+    outputs; look-ahead criteria keep the network of before the query as reference and for their
+    pseudo-labels.
 
     Returns:
       The choices in order, with the utilities of the first; diagnostics are of the first, too.

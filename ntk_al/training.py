@@ -140,6 +140,9 @@ def fit(
     """
     checks.inputs("x", x)
     num_classes = network.check(x)
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y must be class ids [L], got shape {y.shape}")
     checks.targets("y", y, len(x), num_classes)
     if config.augmentation != "none" and x.ndim != 4:
         raise ValueError(
