@@ -178,6 +178,8 @@ def condition(
             "condition takes residual = Y − f(X_L) as [L, C] and logits as [Q, C] with Q = "
             f"{num_query}, got shapes {residual.shape} and {logits.shape}"
         )
+    checks.finite("residual", residual)
+    checks.finite("logits", logits)
     factor = factorize(blocks.labeled, residual, ridge=ridge)
     points = factor.at(blocks.labeled_pool, logits)
     return precision.to_default(
