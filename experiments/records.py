@@ -7,6 +7,8 @@ import os
 import subprocess
 from typing import Any
 
+from experiments.figures import ACCURACY
+
 METRICS = "metrics.jsonl"
 
 
@@ -35,9 +37,9 @@ def check_free(workdir: str) -> None:
     if os.path.exists(workdir) and not os.path.isdir(workdir):
         raise FileExistsError(f"workdir {workdir} is a file")
     path = os.path.join(workdir, METRICS)
-    if os.path.exists(os.path.join(workdir, "accuracy.png")) and not os.path.exists(path):
+    if os.path.exists(os.path.join(workdir, ACCURACY)) and not os.path.exists(path):
         raise FileExistsError(
-            f"{workdir} holds an accuracy.png that this run would replace: name another --workdir"
+            f"{workdir} holds an {ACCURACY} that this run would replace: name another --workdir"
         )
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:

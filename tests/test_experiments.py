@@ -106,15 +106,12 @@ def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):
 
 
 def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
-    lines = run(
-        tmp_path,
-        dataset="mnist",
-        data_dir=mnist_dir,
-        width=16,
-        strategy=("mlmoc", "random"),
-        init_size=60,
-        epochs=60,
-    )
+    settings = {"width": 16, "strategy": "mlmoc,random", "init_size": 60, "epochs": 60}
+    given = small_flags(dataset="mnist", data_dir=mnist_dir, **settings)
+    done = main(*given, f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    lines = records.read(str(tmp_path / "run"))
+    assert len(lines) == 4
     assert all(line["test_accuracy"] > 0.4 for line in lines)
 
 
