@@ -5,8 +5,7 @@ Labeling x_j as y moves the retrained linearised network everywhere by a rank-on
 
     mean⁺(x) = mean(x) + w(x, j) e_j,   w(x, j) = S(x, x_j) / (S_jj + λ),   e_j = y − mean(x_j)
 
-A criterion turns the step of one candidate into a number; to add one, add a function and a row in
-``CRITERIA``.
+A criterion (``criteria``) turns the step of one candidate into a number.
 """
 
 from __future__ import annotations
@@ -14,14 +13,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
-from ntk_al import checks, kernels, posterior, precision
+from ntk_al import checks, kernels, posterior, sharding
+from ntk_al.criteria import CRITERIA, Candidates, Evaluation
 from ntk_al.network import READOUTS, Network
-from ntk_al.posterior import Posterior
+from ntk_al.posterior import Points, Posterior
+from ntk_al.precision import to_default, widest
 from ntk_al.types import Array, ArrayLike
 
 REFERENCES = ("network", "linearized")
@@ -29,91 +32,6 @@ REFERENCES = ("network", "linearized")
 
 _FAR_FROM_TARGETS = 0.5  # per example; one-hot targets have norm 1
 _TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The points at which a change is measured, before any candidate is labeled.
-
-    Attributes:
-      mean: outputs of the retrained linearised network, ``[E, C]``.
-      offset: mean − f, ``[E, C]``; zero where changes are measured from the mean itself.
-    """
-
-    mean: Array
-    offset: Array
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Candidates:
-    """The step that each candidate would cause. Criteria see one of them, without the axis U.
-
-    Attributes:
-      gain: w(x, j) at every evaluation point, ``[U, E]``.
-      mean: mean(x_j), ``[U, C]``.
-      logits: f(x_j) of the network, which gives the pseudo-label and p(y | x_j), ``[U, C]``.
-    """
-
-    gain: Array
-    mean: Array
-    logits: Array
-
-    def step(self, label: Array) -> Array:
-        """e_j = y − mean(x_j) for a class id, ``[C]``."""
-        return jax.nn.one_hot(label, self.mean.shape[-1], dtype=self.mean.dtype) - self.mean
-
-
-Criterion = Callable[[Evaluation, Candidates], Array]
-"""The score of one candidate: gain ``[E]``, mean and logits ``[C]``; higher is queried first."""
-
-
-def mlmoc(evaluation: Evaluation, candidate: Candidates) -> Array:
-    """Most likely model output change, Eq. 13: Σ_x ‖b(x) + w(x, j) e_j‖₂, y = argmax f(x_j)."""
-    return _output_change(evaluation, candidate, jnp.argmax(candidate.logits))
-
-
-def emoc(evaluation: Evaluation, candidate: Candidates) -> Array:
-    """Expected model output change, Eq. 3 with the L2 distance: E over y ~ softmax f(x_j)."""
-    change = functools.partial(_output_change, evaluation, candidate)
-    return jax.nn.softmax(candidate.logits) @ _for_each_class(change, candidate)
-
-
-def eer(evaluation: Evaluation, candidate: Candidates) -> Array:
-    """Expected error reduction, Eq. 2: − E over y of Σ_x entropy(softmax mean⁺(x)).
-
-    No change of outputs is measured, so the reference does not enter.
-    """
-
-    def entropy_after(label: Array) -> Array:
-        after = evaluation.mean + jnp.outer(candidate.gain, candidate.step(label))
-        return entropy(after).sum()
-
-    return -jax.nn.softmax(candidate.logits) @ _for_each_class(entropy_after, candidate)
-
-
-def flips(evaluation: Evaluation, candidate: Candidates) -> Array:
-    """Number of evaluation points whose argmax changes, y = argmax f(x_j).
-
-    The objective of the authors' released code, where the paper prints Eq. 13.
-    """
-    step = candidate.step(jnp.argmax(candidate.logits))
-    after = evaluation.mean + jnp.outer(candidate.gain, step)
-    before = evaluation.mean - evaluation.offset
-    return (after.argmax(1) != before.argmax(1)).sum().astype(after.dtype)
-
-
-CRITERIA: dict[str, Criterion] = {"mlmoc": mlmoc, "emoc": emoc, "eer": eer, "flips": flips}
-
-
-def entropy(logits: Array) -> Array:
-    """Entropy of softmax, in nats, ``[..., C]`` to ``[...]``."""
-    # One exponential for each logit: they are nearly all of the cost of EER.
-    shifted = logits - logits.max(-1, keepdims=True)
-    weights = jnp.exp(shifted)
-    total = weights.sum(-1)
-    return jnp.log(total) - (weights * shifted).sum(-1) / total
 
 
 def score(
@@ -127,6 +45,9 @@ def score(
     reference: str = "network",
     ridge: float = 1e-4,
     x_eval: ArrayLike | None = None,
+    precision: str = "float32",
+    memory_budget: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Array:
     """Scores every candidate by what the network would become if it were labeled.
 
@@ -144,6 +65,11 @@ def score(
         the retrained linearised network.
       ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel factorises.
       x_eval: points whose outputs are compared, ``[E, ...]``; ``None`` means the candidates.
+      precision: of the Jacobian's entries, see ``kernels.gram``; all after the kernel is in float64
+        where the device has it.
+      memory_budget: bytes that the kernel may take on each device; ``None`` means most of what is
+        free.
+      mesh: devices with an axis ``pool`` that share the candidates.
 
     Returns:
       Scores ``[U]``, higher = query first. Never NaN.
@@ -178,28 +104,44 @@ def score(
     if reference == "network":
         _warn_of_large_residual(residual)
 
-    theta = kernels.blocks(network, x_labeled, x_pool, x_eval, readout=readout)
-    factor = posterior.factorize(theta.labeled, residual, ridge=ridge)
-    pool = factor.at(theta.labeled_pool, logits["x_pool"])
+    num_pool = len(x_pool)
+    pool_logits: ArrayLike = logits["x_pool"]
+    if mesh is not None:
+        # Every device takes equally many candidates; repeats of the last one fill up.
+        x_pool, pool_logits = (_fill(a, -num_pool % mesh.size) for a in (x_pool, pool_logits))
+    theta = kernels.blocks(
+        network,
+        x_labeled,
+        x_pool,
+        x_eval,
+        readout=readout,
+        precision=precision,
+        memory_budget=memory_budget,
+        mesh=mesh,
+    )
+    everywhere = sharding.everywhere(mesh)
+    factor = posterior.factorize(everywhere(theta.labeled), residual, ridge=ridge)
+    pool = factor.at(everywhere(theta.labeled_pool), pool_logits)
     evaluation = pool
     if x_eval is not None:
-        evaluation = factor.at(theta.labeled_eval, logits["x_eval"])
-    with precision.widest(factor, pool, evaluation, theta):
-        scores = _evaluate(
-            Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
-            Candidates(
-                posterior.gain(
-                    posterior.covariance(evaluation, pool, theta.eval_pool),
-                    posterior.variance(pool, theta.pool_diagonal),
-                    factor.noise,
-                ).T,
-                pool.mean,
-                pool.logits,
-            ),
+        evaluation = factor.at(everywhere(theta.labeled_eval), logits["x_eval"])
+    elif len(x_pool) > num_pool:
+        evaluation = Points(
+            pool.logits[:num_pool], pool.mean[:num_pool], pool.whitened[:, :num_pool]
+        )
+    known = (evaluation, pool, factor.noise)
+    if mesh is not None:
+        known = jax.tree.map(np.asarray, known)  # the same on every host
+    with widest(known, theta):
+        scores = _score_candidates(
+            *known,
+            theta.eval_pool[: len(evaluation.mean)],
+            theta.pool_diagonal,
             criterion=criterion,
             reference=reference,
+            mesh=mesh,
         )
-    return precision.to_default(scores)
+    return to_default(jnp.asarray(everywhere(scores))[:num_pool])
 
 
 def score_posterior(
@@ -221,10 +163,10 @@ def score_posterior(
     """
     checks.one_of("criterion", criterion, CRITERIA)
     checks.one_of("reference", reference, REFERENCES)
-    with precision.widest(belief) as dtype:
+    with widest(belief) as dtype:
         belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
         scores = _score_posterior(belief, criterion=criterion, reference=reference)
-    return precision.to_default(scores)
+    return to_default(scores)
 
 
 def _warn_of_large_residual(residual: Array) -> None:
@@ -241,15 +183,63 @@ def _warn_of_large_residual(residual: Array) -> None:
         )
 
 
-def _for_each_class(function: Callable[[Array], Array], candidate: Candidates) -> Array:
-    return jax.lax.map(function, jnp.arange(candidate.mean.shape[-1]))
+def _fill(x: ArrayLike, missing: int) -> np.ndarray:
+    x = np.asarray(x)
+    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
 
 
-def _output_change(evaluation: Evaluation, candidate: Candidates, label: Array) -> Array:
-    """Σ_x ‖b(x) + w(x, j) e_j‖₂ with the square expanded, so that nothing of size E·C is built."""
-    b, w, e = evaluation.offset, candidate.gain, candidate.step(label)
-    squared = jnp.square(b).sum(1) + 2 * w * (b @ e) + jnp.square(w) * (e @ e)
-    return jnp.sqrt(jnp.maximum(squared, 0)).sum()
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "mesh"))
+def _score_candidates(
+    evaluation: Points,
+    pool: Points,
+    noise: Array,
+    theta: Array,
+    diagonal: Array,
+    *,
+    criterion: str,
+    reference: str,
+    mesh: Mesh | None,
+) -> Array:
+    """Scores ``[U]`` from Θ(E, U), with S(E, U) formed for a tile of candidates at a time."""
+    wide = evaluation.mean.dtype
+
+    def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
+        num_candidates = len(pool.mean)
+        size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
+        size = min(size, num_candidates)
+        variance = posterior.variance(pool, diagonal)
+
+        def of_tile(tile: Array, scores: Array) -> Array:
+            # The last tile overlaps the one before: all have one shape.
+            start = jnp.minimum(tile * size, num_candidates - size)
+
+            def cut(array: Array, axis: int) -> Array:
+                return jax.lax.dynamic_slice_in_dim(array, start, size, axis)
+
+            candidates = Points(
+                logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
+            )
+            covariance = posterior.covariance(evaluation, candidates, cut(theta, 1))
+            gain = posterior.gain(covariance, cut(variance, 0), noise)
+            part = _evaluate(
+                Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
+                Candidates(gain.T, candidates.mean, candidates.logits),
+                criterion=criterion,
+                reference=reference,
+            )
+            return jax.lax.dynamic_update_slice_in_dim(scores, part, start, 0)
+
+        num_tiles = -(-num_candidates // size)
+        return jax.lax.fori_loop(0, num_tiles, of_tile, jnp.zeros(num_candidates, wide))
+
+    if mesh is None:
+        return of_share(pool, theta, diagonal)
+    share = P(sharding.MESH_AXIS)
+    columns = P(None, sharding.MESH_AXIS)
+    of_pool = Points(logits=share, mean=share, whitened=columns)  # type: ignore[arg-type]
+    return jax.shard_map(
+        of_share, mesh=mesh, in_specs=(of_pool, columns, share), out_specs=share, check_vma=False
+    )(pool, theta, diagonal)
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference"))

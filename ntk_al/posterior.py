@@ -251,7 +251,7 @@ def _condition_number(a: Array, cholesky: Array) -> Array:
     start = jax.random.normal(jax.random.key(0), (len(a),), a.dtype)
 
     def largest(_: int, v: Array) -> Array:
-        v = a @ v
+        v = _matmul(a, v)
         return v / jnp.linalg.norm(v)
 
     def smallest(_: int, v: Array) -> Array:
@@ -260,18 +260,20 @@ def _condition_number(a: Array, cholesky: Array) -> Array:
 
     high = jax.lax.fori_loop(0, _POWER_ITERATIONS, largest, start)
     low = jax.lax.fori_loop(0, _POWER_ITERATIONS, smallest, start)
-    return (high @ a @ high) / (low @ a @ low)
+    return _matmul(high, _matmul(a, high)) / _matmul(low, _matmul(a, low))
 
 
 @jax.jit
 def _at(factor: Factor, cross: Array, logits: Array) -> Points:
     whitened = jax.scipy.linalg.solve_triangular(factor.cholesky, cross, lower=True)
-    return Points(logits=logits, mean=logits + whitened.T @ factor.residual, whitened=whitened)
+    return Points(
+        logits=logits, mean=logits + _matmul(whitened.T, factor.residual), whitened=whitened
+    )
 
 
 @jax.jit
 def _covariance(whitened1: Array, whitened2: Array, theta: Array) -> Array:
-    return theta - jnp.matmul(whitened1.T, whitened2, precision=jax.lax.Precision.HIGHEST)
+    return theta - _matmul(whitened1.T, whitened2)
 
 
 @jax.jit
@@ -288,3 +290,8 @@ def _observe(posterior: Posterior, indices: Array, targets: Array) -> Posterior:
         rank_one, (posterior.mean, posterior.covariance), (indices, targets)
     )
     return dataclasses.replace(posterior, mean=mean, covariance=s)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    # Recent GPUs would round float32 operands to TF32 unless told otherwise.
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ntk_al import lookahead
+from ntk_al import criteria
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.ranking import uniform_by_id
 from ntk_al.types import Array
@@ -19,7 +19,7 @@ def random(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float
 def entropy(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:
     """Entropy of softmax (Shannon 1948; Settles 2009, Section 3.1)."""
     del key
-    return lookahead.entropy(candidates.logits), {}
+    return criteria.entropy(candidates.logits), {}
 
 
 def margin(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:

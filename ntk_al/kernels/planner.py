@@ -1,0 +1,292 @@
+"""How a Gram matrix fits into memory: decided once, from shapes, before anything is computed.
+
+What is kept of every sample, between the pass through the network and the products of pairs, is the
+smaller of a layer's rows and its factors. Where that is too much for all layers at once, they are
+taken in groups, with a pass through the network for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import os
+
+import jax
+
+from ntk_al import checks
+from ntk_al.kernels import routes
+from ntk_al.kernels.capture import Layer, Leaf
+from ntk_al.kernels.products import Product
+
+_MOST_TILES = 12  # for one set of samples; (tiles + 1) / 2 tiles of a symmetric block are computed
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What suits a kind of device.
+
+    Attributes:
+      chunk: samples in one pass through the network.
+      tile: the least number of samples in a tile of the Gram matrix.
+      workspace: bytes of patches at a time.
+      pair_workspace: bytes of the T×T matrices of pairs at a time.
+      rows: bytes of a part of rows at a time; on CPUs freshly mapped memory costs more than work.
+    """
+
+    chunk: int
+    tile: int
+    workspace: int
+    pair_workspace: int
+    rows: int
+
+
+CPU = Limits(chunk=32, tile=256, workspace=2 * 2**20, pair_workspace=32 * 2**20, rows=16 * 2**20)
+ACCELERATOR = Limits(chunk=256, tile=1024, workspace=2**29, pair_workspace=2**30, rows=2**29)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One layer, or the leaves without a rule, in one group.
+
+    Attributes:
+      layer: the layer; ``None`` for the leaves.
+      route: ``"rows"``, ``"unfolded"`` or ``"shifted"``.
+      keeps_rows: whether rows are kept of every sample, and not factors.
+      columns: output channels in a part of the rows, where they are formed from factors.
+      floats: numbers kept of every sample.
+    """
+
+    layer: Layer | None
+    route: str
+    keeps_rows: bool
+    columns: int
+    floats: int
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Window and first output channel of each part in which the rows are multiplied."""
+        if self.layer is None or self.keeps_rows:
+            return [(0, 0)]
+        rule = self.layer.rules[0]
+        _, _, _, c = routes.dimensions(self.layer)
+        return list(itertools.product(range(rule.num_windows), range(0, c, self.columns)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """What one pass through the network records."""
+
+    steps: tuple[Step, ...]
+    leaves: tuple[Leaf, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of its steps."""
+        return tuple(step.layer for step in self.steps if step.layer is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the kernel of some sets of samples is computed.
+
+    Attributes:
+      groups: what is recorded in each pass through the network.
+      tiles: for each set, the numbers of samples in its tiles; the last tiles may be padded.
+      chunk: samples in one pass.
+      limits: of the device.
+      peak_bytes: predicted peak of what is allocated.
+    """
+
+    groups: tuple[Group, ...]
+    tiles: tuple[tuple[int, int], ...]
+    chunk: int
+    limits: Limits
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        used = [step.route for group in self.groups for step in group.steps if step.layer]
+        counts = ", ".join(f"{used.count(route)} {route}" for route in dict.fromkeys(used))
+        return (
+            f"{len(self.groups)} pass(es) through the network in chunks of {self.chunk}, tiles "
+            f"{', '.join(f'{n}x{size}' for n, size in self.tiles)}, layers: {counts or 'none'}; "
+            f"predicted peak {self.peak_bytes / 2**20:.0f} MiB"
+        )
+
+
+def make_plan(
+    layers: tuple[Layer, ...],
+    leaves: tuple[Leaf, ...],
+    sizes: tuple[int, ...],
+    pairs: tuple[tuple[int, int], ...],
+    product: Product,
+    *,
+    example_bytes: int,
+    entry_bytes: int = 4,
+    devices: int = 1,
+    memory_budget: int | None = None,
+) -> Plan:
+    """Plans the blocks ``pairs`` of the kernel of sets of ``sizes`` samples.
+
+    Args:
+      layers: those with a rule.
+      leaves: parameters without one.
+      sizes: number of samples of each set.
+      pairs: which blocks are computed, as indices of two sets.
+      product: its precision decides the size of stored rows.
+      example_bytes: size of one input.
+      entry_bytes: size of one entry of the kernel.
+      devices: how many devices share each tile.
+      memory_budget: bytes on each device; ``None`` means most of what is free.
+
+    Raises:
+      ValueError: not even one layer at a time fits the budget; the message says what would.
+    """
+    if memory_budget is None:
+        memory_budget = free_memory()
+    checks.positive("memory_budget", memory_budget)
+    arguments = (layers, leaves, sizes, pairs, product, example_bytes, entry_bytes, devices)
+    plan = _plan_within(memory_budget, *arguments)
+    if plan is None:
+        enough = float(memory_budget)
+        while _plan_within(int(enough), *arguments) is None:
+            enough *= 1.1
+        raise ValueError(
+            f"the kernel of {' and '.join(map(str, sizes))} samples needs about "
+            f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, and "
+            f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, or score "
+            "fewer candidates or evaluation points"
+        )
+    return plan
+
+
+def _plan_within(
+    memory_budget: int,
+    layers: tuple[Layer, ...],
+    leaves: tuple[Leaf, ...],
+    sizes: tuple[int, ...],
+    pairs: tuple[tuple[int, int], ...],
+    product: Product,
+    example_bytes: int,
+    entry_bytes: int,
+    devices: int,
+) -> Plan | None:
+    """The plan for this budget; ``None`` if not even one layer at a time fits."""
+    limits = CPU if product.backend == "cpu" else ACCELERATOR
+    limits = dataclasses.replace(
+        limits,
+        rows=min(limits.rows, memory_budget // 32),
+        pair_workspace=min(limits.pair_workspace, memory_budget // 8),
+    )
+    tiles = tuple(_tiles(n, limits, devices) for n in sizes)
+    samples = sum(n * size for n, size in tiles) // devices
+    tile = max(size for _, size in tiles) // devices
+    steps = [_step(layer, tile, product, limits, entry_bytes) for layer in layers]
+    direct = sum(leaf.size for leaf in leaves)
+
+    factor_floats = sum(_factor_floats(layer) for layer in layers)
+    largest_rows = max([_rows_floats(s.layer) for s in steps if s.layer and s.keeps_rows] or [0])
+    per_sample = 4 * (3 * factor_floats + largest_rows + 2 * direct)
+    kernel_bytes = sum(
+        entry_bytes * tiles[i][0] * tiles[i][1] * tiles[j][0] * tiles[j][1] * (1.5 if i == j else 2)
+        for i, j in pairs
+    )
+    blocks = max([_block_bytes(s, samples, product, entry_bytes) for s in steps] or [0])
+    fixed = int(kernel_bytes / devices) + samples * example_bytes + blocks
+    fixed += max([_pair_bytes(s, tile, limits) for s in steps] or [0])
+
+    def kept(step: Step) -> int:
+        size = product.stored_bytes(entry_bytes) if step.keeps_rows else 4
+        return samples * size * step.floats
+
+    if leaves:
+        steps.append(Step(None, "rows", True, 0, direct))
+    largest = max([kept(step) for step in steps] or [0])
+    chunk = min(limits.chunk, max(size for _, size in tiles) // devices)
+    while chunk > 1 and fixed + largest + chunk * per_sample > memory_budget:
+        chunk //= 2
+    if fixed + largest + chunk * per_sample > memory_budget:
+        return None
+    groups: list[list[Step]] = [[]]
+    available, used, peak = memory_budget - fixed - chunk * per_sample, 0, 0
+    for step in steps:
+        if groups[-1] and used + kept(step) > available:
+            groups.append([])
+            used = 0
+        groups[-1].append(step)
+        used += kept(step)
+        peak = max(peak, used)
+    return Plan(
+        tuple(
+            Group(tuple(group), leaves if any(s.layer is None for s in group) else ())
+            for group in groups
+        ),
+        tiles,
+        chunk,
+        limits,
+        fixed + chunk * per_sample + peak,
+    )
+
+
+def free_memory() -> int:
+    """Bytes that a computation may take on the default device: most of what is free now."""
+    try:
+        statistics = jax.local_devices()[0].memory_stats()
+    except jax.errors.JaxRuntimeError:
+        statistics = None
+    if statistics and "bytes_limit" in statistics:
+        return int(0.9 * (statistics["bytes_limit"] - statistics["bytes_in_use"]))
+    try:
+        with open("/proc/meminfo") as file:
+            lines = dict(line.split(":") for line in file)
+        return int(0.5 * 1024 * int(lines["MemAvailable"].split()[0]))
+    except (OSError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _tiles(num_samples: int, limits: Limits, devices: int) -> tuple[int, int]:
+    """Number and size of the tiles of one set; sizes suit whole chunks on every device."""
+    tile = max(limits.tile, math.ceil(num_samples / _MOST_TILES))
+    count = math.ceil(num_samples / tile)
+    unit = devices * min(limits.chunk, 2 ** max(0, math.ceil(math.log2(num_samples / devices))))
+    return count, math.ceil(math.ceil(num_samples / count) / unit) * unit
+
+
+def _step(layer: Layer, tile: int, product: Product, limits: Limits, entry_bytes: int) -> Step:
+    route = routes.cheapest(layer)
+    rows, factors = _rows_floats(layer), _factor_floats(layer)
+    if route == "rows" and (
+        len(layer.rules) > 1 or rows * product.stored_bytes(entry_bytes) <= factors * entry_bytes
+    ):
+        return Step(layer, route, True, 0, rows)
+    _, groups, k, c = routes.dimensions(layer)
+    channel_bytes = tile * groups * (k // layer.rules[0].num_windows) * entry_bytes
+    most = max(1, limits.rows // channel_bytes)
+    columns = max(n for n in range(1, c + 1) if c % n == 0 and n <= most)
+    return Step(layer, route, False, columns, factors)
+
+
+def _rows_floats(layer: Layer) -> int:
+    _, groups, k, c = routes.dimensions(layer)
+    return groups * k * c
+
+
+def _factor_floats(layer: Layer) -> int:
+    return sum(math.prod(a.shape) for a in (*layer.inputs, *layer.outputs))
+
+
+def _block_bytes(step: Step, samples: int, product: Product, entry_bytes: int) -> int:
+    """Bytes of a part of the rows of all samples."""
+    if step.layer is None or step.keeps_rows or step.route != "rows":
+        return 0
+    _, groups, k, _ = routes.dimensions(step.layer)
+    width = groups * (k // step.layer.rules[0].num_windows) * step.columns
+    return samples * width * (entry_bytes + product.stored_bytes(entry_bytes))
+
+
+def _pair_bytes(step: Step, tile: int, limits: Limits) -> int:
+    """Bytes of the T×T matrices of as many pairs of samples as are taken at a time."""
+    if step.layer is None or step.route == "rows":
+        return 0
+    positions, groups, _, _ = routes.dimensions(step.layer)
+    of_sample = 4 * 3 * positions**2 * groups * tile
+    return max(of_sample, min(limits.pair_workspace, of_sample * tile))

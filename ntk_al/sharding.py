@@ -1,0 +1,42 @@
+"""Work shared by the devices of a mesh with the one axis ``pool``, on one host or on many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from ntk_al.types import ArrayLike, PyTree
+
+MESH_AXIS = "pool"
+"""The axis of a mesh over which samples and candidates are shared."""
+
+
+def check(mesh: Mesh | None) -> None:
+    """Raises ValueError unless the mesh has the one axis ``pool``."""
+    if mesh is not None and mesh.axis_names != (MESH_AXIS,):
+        raise ValueError(
+            f"the mesh must have the one axis {MESH_AXIS!r}, got {mesh.axis_names}; make it with "
+            f"jax.make_mesh((jax.device_count(),), ({MESH_AXIS!r},))"
+        )
+
+
+def share(mesh: Mesh, x: ArrayLike) -> jax.Array:
+    """An array that every process has, with its rows shared by the devices."""
+    return jax.device_put(np.asarray(x), NamedSharding(mesh, P(MESH_AXIS)))
+
+
+def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
+    """A tree that every process has, whole on each device."""
+    return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
+
+
+def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
+    """Brings a shared array whole to every process; nothing without a mesh."""
+    if mesh is None:
+        return lambda x: x
+    gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
+    return lambda x: np.asarray(gather(x))
