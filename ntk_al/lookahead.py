@@ -89,6 +89,8 @@ def score(
     checks.one_of("criterion", criterion, CRITERIA)
     checks.one_of("readout", readout, READOUTS)
     checks.one_of("reference", reference, REFERENCES)
+    checks.one_of("precision", precision, kernels.PRECISIONS)
+    sharding.checked(mesh)
     if not checks.is_traced(ridge):
         checks.at_least("ridge", ridge, 0)
     sets = {"x_labeled": x_labeled, "x_pool": x_pool}
@@ -104,7 +106,7 @@ def score(
     if reference == "network":
         _warn_of_large_residual(residual)
 
-    num_pool = len(x_pool)
+    mesh, num_pool = sharding.checked(mesh), len(x_pool)
     pool_logits: ArrayLike = logits["x_pool"]
     if mesh is not None:
         # Every device takes equally many candidates; repeats of the last one fill up.

@@ -78,6 +78,7 @@ def kernel_blocks(
       ValueError: a budget that is too small; a kernel that is not finite, with the layer where that
         begins.
     """
+    mesh = sharding.checked(mesh)
     layers, leaves = capture.survey(network, sets[0])
     product = Product(precision, jax.default_backend())
     dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(network.params)]

@@ -138,7 +138,7 @@ def _check(
 ) -> None:
     checks.one_of("readout", readout, READOUTS)
     checks.one_of("precision", precision, PRECISIONS)
-    sharding.check(mesh)
+    sharding.checked(mesh)
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
         checks.inputs(name, x)

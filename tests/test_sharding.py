@@ -1,0 +1,105 @@
+"""The same scores on one device, on eight, and in two processes of one program."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ntk_al import kernels, lookahead
+from tests import helpers
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+PROGRAM = """
+import sys
+
+import jax
+
+rank, num_processes, address, output = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+if num_processes > 1:
+    jax.distributed.initialize(address, num_processes, rank)
+
+import numpy as np
+
+from ntk_al import kernels, lookahead
+from tests import helpers, test_sharding
+
+assert jax.device_count() == 8
+mesh = jax.make_mesh((8,), ("pool",))
+results = test_sharding.results(mesh)
+if rank == 0:
+    np.savez(output, **results)
+"""
+
+
+def results(mesh=None):
+    """A kernel, and scores with the pool, and with other points, as evaluation set."""
+    net = helpers.network()
+    labeled = helpers.images(5), helpers.labels(5)
+    pool, evaluation = helpers.images(21, seed=1), helpers.images(6, seed=2)
+    theta = kernels.gram(net, pool, mesh=mesh)
+    if mesh is not None:
+        from ntk_al import sharding
+
+        theta = sharding.everywhere(mesh)(theta)
+    return {
+        "theta": theta,
+        **{
+            f"{criterion} {'pool' if x_eval is None else 'evaluation set'}": np.asarray(
+                lookahead.score(net, *labeled, pool, criterion=criterion, x_eval=x_eval, mesh=mesh)
+            )
+            for criterion in ("mlmoc", "eer")
+            for x_eval in (None, evaluation)
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def on_one_device():
+    return results()
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_scores_on_eight_devices_are_those_on_one(num_processes, on_one_device, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // num_processes}",
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [sys.executable, "-c", PROGRAM]
+    output = tmp_path / "results.npz"
+    processes = [
+        subprocess.Popen(
+            [*command, str(rank), str(num_processes), address, str(output)],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(num_processes)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * num_processes, errors
+    shared = np.load(output)
+    assert set(shared) == set(on_one_device)
+    for name, values in on_one_device.items():
+        scale = np.abs(values).max()
+        np.testing.assert_allclose(shared[name], values, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
+
+
+def test_a_mesh_with_another_axis_is_refused():
+    import jax
+
+    mesh = jax.make_mesh((1,), ("batch",))
+    with pytest.raises(ValueError, match="must have the one axis 'pool'"):
+        kernels.gram(helpers.network(), helpers.images(3), mesh=mesh)
