@@ -9,6 +9,7 @@ from typing import Any
 from ntk_al import checks
 from ntk_al.acquisition import STRATEGIES, LookaheadOptions
 from ntk_al.data import DATASETS
+from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead import REFERENCES
 from ntk_al.models import MODELS
 from ntk_al.network import READOUTS
@@ -97,6 +98,9 @@ class Config:
         "network", "What a change of outputs is measured from:", choices=REFERENCES
     )
     ridge: float = _setting(1e-4, "λ over the mean diagonal of the kernel.", least=0)
+    precision: str = _setting(
+        "float32", "Of the Jacobian's entries, before they are multiplied:", choices=PRECISIONS
+    )
     workdir: str | None = _setting(
         None, "Where records go; it must not hold another run. Default: a new one in runs/."
     )
@@ -137,7 +141,7 @@ class Config:
 
     def lookahead(self) -> LookaheadOptions:
         """Choices of the look-ahead strategies."""
-        return LookaheadOptions(self.readout, self.reference, self.ridge)
+        return LookaheadOptions(self.readout, self.reference, self.ridge, self.precision)
 
     def check_pool(self, num_examples: int) -> None:
         """Raises ValueError unless the pool lasts for every cycle."""

@@ -20,11 +20,13 @@ class LookaheadOptions:
     readout: str = "first_logit"
     reference: str = "network"
     ridge: float = 1e-4
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         checks.one_of("readout", self.readout, READOUTS)
         checks.one_of("reference", self.reference, lookahead.REFERENCES)
         checks.at_least("ridge", self.ridge, 0)
+        checks.one_of("precision", self.precision, kernels.PRECISIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +95,13 @@ class CandidateSet:
         """The retrained linearised network at the candidates, with every label seen so far."""
         if self.belief is not None:
             return self.belief
-        blocks = kernels.blocks(self.network, self.x_labeled, self.x, readout=self.options.readout)
+        blocks = kernels.blocks(
+            self.network,
+            self.x_labeled,
+            self.x,
+            readout=self.options.readout,
+            precision=self.options.precision,
+        )
         belief = posterior.condition(
             blocks, self.residual, self.network_logits, ridge=self.options.ridge
         )

@@ -31,7 +31,13 @@ def residual(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, flo
         return _error_norm(belief.mean, belief.logits), _diagnostics(belief)
     options, num_labeled = candidates.options, len(candidates.x_labeled)
     x_all = jnp.concatenate([jnp.asarray(candidates.x_labeled), jnp.asarray(candidates.x)])
-    theta = kernels.gram(candidates.network, candidates.x_labeled, x_all, readout=options.readout)
+    theta = kernels.gram(
+        candidates.network,
+        candidates.x_labeled,
+        x_all,
+        readout=options.readout,
+        precision=options.precision,
+    )
     factor = posterior.factorize(theta[:, :num_labeled], candidates.residual, ridge=options.ridge)
     points = factor.at(theta[:, num_labeled:], candidates.logits)
     return _error_norm(points.mean, points.logits), _diagnostics(factor)

@@ -174,7 +174,7 @@ def _add_step(
         rows = kept
         if not step.keeps_rows:
             rows = {
-                i: _part_of_rows(setting, step, window, factor, start) for i, factor in kept.items()
+                i: _part_of_rows(setting, step, factor, window, start) for i, factor in kept.items()
             }
         for (i, j), tile in theta.items():
             theta[i, j] = _add_product(setting, tile, rows[i], rows[j])
@@ -249,16 +249,18 @@ def _put(setting: Setting, kept: Kept, part: Kept, start: Array) -> Kept:
     return result
 
 
-@functools.partial(jax.jit, static_argnames=("setting", "step", "window"))
-def _part_of_rows(setting: Setting, step: Step, window: int, factor: PyTree, start: Array) -> Array:
+@functools.partial(jax.jit, static_argnames=("setting", "step"))
+def _part_of_rows(
+    setting: Setting, step: Step, factor: PyTree, window: Array, start: Array
+) -> Array:
     """The rows of a tile in one window, from output channel ``start`` on."""
 
-    def local(factor: PyTree, start: Array) -> Array:
+    def local(factor: PyTree, window: Array, start: Array) -> Array:
         assert step.layer is not None
         rows = routes.window_rows(step.layer, factor, window, start, step.columns, setting.product)
         return setting.product.round(rows)
 
-    result: Array = _shared(setting, local, True, False)(factor, start)
+    result: Array = _shared(setting, local, True, False, False)(factor, window, start)
     return result
 
 

@@ -72,7 +72,7 @@ def rows(layer: Layer, factor: Factor, product: Product, workspace: int) -> Arra
 
 
 def window_rows(
-    layer: Layer, factor: Factor, window: int, start: Array, size: int, product: Product
+    layer: Layer, factor: Factor, window: Array, start: Array, size: int, product: Product
 ) -> Array:
     """The part of ``rows`` in one window and ``size`` output channels, for a layer with one call.
 
@@ -81,7 +81,7 @@ def window_rows(
     (rule,), ((x,), (gradients,)) = layer.rules, factor
     gradients = rule.output_gradients(gradients)
     gradients = jax.lax.dynamic_slice_in_dim(gradients, start, size, 3)
-    return _contract(rule.windows(x)[window], gradients, product)
+    return _contract(rule.window(x, window), gradients, product)
 
 
 def unfolded(
@@ -173,7 +173,8 @@ def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:
 
 def _sides(rule: LayerRule, x: Array, gradients: Array) -> tuple[Array, Array]:
     """Patches ``[N, T, G, k]`` and δ ``[N, T, G, c]`` of one call."""
-    return jnp.concatenate(rule.windows(x), -1), rule.output_gradients(gradients)
+    parts = [rule.window(x, index) for index in range(rule.num_windows)]
+    return jnp.concatenate(parts, -1), rule.output_gradients(gradients)
 
 
 def _contract(patches: Array, gradients: Array, product: Product) -> Array:

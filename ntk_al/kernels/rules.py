@@ -14,7 +14,6 @@ BatchNorm, LayerNorm and GroupNorm, whose gradients are sums over positions.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
@@ -22,8 +21,9 @@ from typing import Any, ClassVar, Protocol
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ntk_al.types import Array
+from ntk_al.types import Array, ArrayLike
 
 
 class LayerRule(Protocol):
@@ -36,8 +36,8 @@ class LayerRule(Protocol):
         """Into how many windows a patch falls apart: the offsets of a convolution's kernel."""
         ...
 
-    def windows(self, x: Array) -> list[Array]:
-        """Input ``[N, ...]`` to one part of every patch for each window, each ``[N, T, G, k']``."""
+    def window(self, x: Array, index: ArrayLike | int) -> Array:
+        """Input ``[N, ...]`` to the part of every patch in one window, ``[N, T, G, k']``."""
         ...
 
     def output_gradients(self, gradients: Array) -> Array:
@@ -61,32 +61,21 @@ class Convolution:
         """The number of kernel offsets."""
         return math.prod(self.kernel_size)
 
-    def windows(self, x: Array) -> list[Array]:
-        """The input as each kernel offset sees it."""
+    def window(self, x: Array, index: ArrayLike | int) -> Array:
+        """The input as one kernel offset sees it."""
         rank = len(self.kernel_size)
         x = x.reshape(len(x), -1, *x.shape[-rank - 1 :])
         x = jnp.pad(x, ((0, 0), (0, 0), *self.padding, (0, 0)))
-        num_outputs = [
-            (size - (taps - 1) * step - 1) // stride + 1
+        offsets = np.indices(self.kernel_size).reshape(rank, -1).T * self.dilation
+        spans = [
+            (size - (taps - 1) * step - 1) // stride * stride + 1
             for size, taps, step, stride in zip(
                 x.shape[2:-1], self.kernel_size, self.dilation, self.strides, strict=True
             )
         ]
-        parts = []
-        for offset in itertools.product(*map(range, self.kernel_size)):
-            start = [o * step for o, step in zip(offset, self.dilation, strict=True)]
-            limit = [
-                s + (n - 1) * stride + 1
-                for s, n, stride in zip(start, num_outputs, self.strides, strict=True)
-            ]
-            part = jax.lax.slice(
-                x,
-                (0, 0, *start, 0),
-                (*x.shape[:2], *limit, x.shape[-1]),
-                (1, 1, *self.strides, 1),
-            )
-            parts.append(self._grouped(part))
-        return parts
+        start = jnp.asarray(offsets)[index]
+        x = jax.lax.dynamic_slice(x, (0, 0, *start, 0), (*x.shape[:2], *spans, x.shape[-1]))
+        return self._grouped(x[(..., *(slice(None, None, s) for s in self.strides), slice(None))])
 
     def output_gradients(self, gradients: Array) -> Array:
         """Positions of all spatial dimensions in one."""
@@ -104,9 +93,10 @@ class Linear:
     parameter: ClassVar[str] = "kernel"
     num_windows: ClassVar[int] = 1
 
-    def windows(self, x: Array) -> list[Array]:
+    def window(self, x: Array, index: ArrayLike | int) -> Array:
         """The input is the patch."""
-        return [x.reshape(len(x), -1, 1, x.shape[-1])]
+        del index
+        return x.reshape(len(x), -1, 1, x.shape[-1])
 
     def output_gradients(self, gradients: Array) -> Array:
         """Positions in one."""
@@ -121,9 +111,10 @@ class Lookup:
     parameter: ClassVar[str] = "embedding"
     num_windows: ClassVar[int] = 1
 
-    def windows(self, x: Array) -> list[Array]:
+    def window(self, x: Array, index: ArrayLike | int) -> Array:
         """Unit vectors of the ids."""
-        return [jax.nn.one_hot(x.reshape(len(x), -1, 1), self.num_embeddings)]
+        del index
+        return jax.nn.one_hot(x.reshape(len(x), -1, 1), self.num_embeddings)
 
     def output_gradients(self, gradients: Array) -> Array:
         """Positions in one."""
