@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help run test check clean
+.PHONY: help run test check clean bench bench-peers bench-look-ahead bench-query bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -19,6 +19,23 @@ check: $(VENV)/installed  ## lint, formatting and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+# Benchmarks take further flags as ARGS="--quick", or ARGS="--data_dir=...".
+
+bench: $(VENV)/installed  ## the kernel beside its floor and neural-tangents, 20 minutes
+	$(RUN) -m experiments.benchmarks.gram $(ARGS)
+
+bench-peers: $(VENV)/installed  ## the kernel beside other libraries, in environments made for them
+	$(RUN) -m experiments.benchmarks.peers $(ARGS)
+
+bench-look-ahead: $(VENV)/installed  ## look-ahead beside dense solves and retraining, on MNIST
+	$(RUN) -m experiments.benchmarks.look_ahead --sample=24 $(ARGS)
+
+bench-query: $(VENV)/installed  ## images to the queried 20, every strategy, on MNIST
+	$(RUN) -m experiments.benchmarks.query $(ARGS)
+
+bench-accelerator: $(VENV)/installed  ## the CIFAR100 protocol at full size, for a GPU
+	$(RUN) -m experiments.benchmarks.accelerator $(ARGS)
 
 clean:  ## remove the virtual environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

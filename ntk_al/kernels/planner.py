@@ -185,7 +185,8 @@ def _plan_within(
 
     factor_floats = sum(_factor_floats(layer) for layer in layers)
     largest_rows = max([_rows_floats(s.layer) for s in steps if s.layer and s.keeps_rows] or [0])
-    per_sample = 4 * (3 * factor_floats + largest_rows + 2 * direct)
+    # The next chunk is recorded while this one is still being reduced.
+    per_sample = 4 * (6 * factor_floats + 2 * largest_rows + 2 * direct)
     kernel_bytes = sum(
         entry_bytes * tiles[i][0] * tiles[i][1] * tiles[j][0] * tiles[j][1] * (1.5 if i == j else 2)
         for i, j in pairs
