@@ -12,6 +12,7 @@ over kernel offsets of windows of one Gram matrix of pixels.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -30,14 +31,16 @@ Factor = tuple[tuple[Array, ...], tuple[Array, ...]]
 """The inputs, and the output gradients, of the calls of one layer."""
 
 
+@functools.cache
 def dimensions(layer: Layer) -> tuple[int, int, int, int]:
     """Positions T of all calls, groups G, and the numbers k and c of W's rows and columns."""
-    positions = 0
-    for rule, x, y in zip(layer.rules, layer.inputs, layer.outputs, strict=True):
+    rule, positions = layer.rules[0], 0
+    for x, y in zip(layer.inputs, layer.outputs, strict=True):
         x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
-        patches, gradients = jax.eval_shape(lambda x, y, rule=rule: _sides(rule, x, y), x, y)
+        window = jax.eval_shape(functools.partial(rule.window, index=0), x)
+        gradients = jax.eval_shape(rule.output_gradients, y)
         positions += gradients.shape[1]
-    return positions, gradients.shape[2], patches.shape[3], gradients.shape[3]
+    return positions, gradients.shape[2], rule.num_windows * window.shape[3], gradients.shape[3]
 
 
 def cheapest(layer: Layer) -> str:
