@@ -1,0 +1,36 @@
+"""How long JAX compiled, so that it can be told apart from what a method takes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from experiments.benchmarks import measuring
+
+_COMPILATION = "/jax/core/compile/backend_compile_duration"
+
+
+@contextlib.contextmanager
+def compile_times() -> Iterator[list[float]]:
+    """A block in which the list that it yields receives the seconds of each compilation."""
+    durations: list[float] = []
+
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
+        if event == _COMPILATION:
+            durations.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield durations
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Seconds of a call without compilation, those of compilation, and the result."""
+    with compile_times() as durations:
+        seconds, result = measuring.timed(call)
+    return seconds - sum(durations), sum(durations), result

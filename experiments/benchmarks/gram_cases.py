@@ -1,0 +1,62 @@
+"""The networks and inputs whose Gram matrix is timed, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al import Network, models, training
+
+NUM_CLASSES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A Gram matrix to form.
+
+    Attributes:
+      model: a key of ``models.MODELS``.
+      width: of the model.
+      image: height, width and channels of the inputs.
+      num_examples: N, of an N × N Gram matrix.
+      memory_budget: bytes that the Gram may take.
+    """
+
+    model: str
+    width: int
+    image: tuple[int, int, int]
+    num_examples: int
+    memory_budget: int = 8 * 2**30
+
+    def quick(self) -> Case:
+        """The same in seconds: a narrow network, and few, small images."""
+        return dataclasses.replace(self, width=8, image=(8, 8, self.image[2]), num_examples=4)
+
+    def make(self) -> tuple[Network, jax.Array]:
+        """The network, with running statistics that training might have left, and its inputs."""
+        x = np.random.default_rng(0).normal(size=(self.num_examples, *self.image))
+        x = x.astype(np.float32)
+        module = models.build(self.model, NUM_CLASSES, width=self.width)
+        network = training.initialise(jax.random.key(0), module, x)
+        # Initial statistics are zeros and ones, and would hide a peer that leaves them out.
+        rng = np.random.default_rng(1)
+        variables = {
+            "params": network.params,
+            "batch_stats": jax.tree.map(
+                lambda leaf: leaf + jnp.asarray(rng.uniform(0, 0.2, leaf.shape), leaf.dtype),
+                network.variables["batch_stats"],
+            ),
+        }
+        return Network(module, variables), jnp.asarray(x)
+
+
+CASES: dict[str, Case] = {
+    "wide_resnet_64": Case("wide_resnet", 64, (28, 28, 1), 512),
+    "wide_resnet_256": Case("wide_resnet", 256, (28, 28, 1), 512),
+    "resnet18": Case("resnet18", 64, (32, 32, 3), 96),
+    # As many points as the labels and candidates of mnist.flags.
+    "mnist_protocol": Case("wide_resnet", 64, (28, 28, 1), 4100, memory_budget=4 * 2**30),
+}

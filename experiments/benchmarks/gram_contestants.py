@@ -1,0 +1,103 @@
+"""What the kernel is raced against in one process: the plain way, neural-tangents, the floor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks import tiles
+from ntk_al import Network
+from ntk_al.kernels import neural_tangents_compat
+from ntk_al.types import Array, PyTree
+
+NEURAL_TANGENTS = {
+    # Rows of the Jacobian are formed for every pair of tiles: the larger, the fewer times.
+    "JACOBIAN_CONTRACTION": (8, 16, 32, 64, 128, 256, 512, tiles.WHOLE),
+    # Every pair is differentiated through: a larger tile saves nothing, and takes long to try.
+    "NTK_VECTOR_PRODUCTS": (4, 8, 16),
+}
+PLAIN_BATCH = 32
+FLOOR_BATCHES = (32, 64, 128, 256)
+
+
+def num_parameters(network: Network) -> int:
+    """P, the length of a row of the Jacobian."""
+    return sum(leaf.size for leaf in jax.tree.leaves(network.params))
+
+
+def plain(network: Network, x: Array) -> Array:
+    """Θ(x, x) the plain way: rows by ``vmap(grad)``, then one matrix product."""
+    starts = range(0, len(x), PLAIN_BATCH)
+    rows = jnp.concatenate([_rows(network, x[i : i + PLAIN_BATCH]) for i in starts])
+    return _square(rows)
+
+
+@jax.jit
+def _rows(network: Network, x: Array) -> Array:
+    def g(params: PyTree, example: Array) -> Array:
+        return network.replace_params(params).readout(example[None])[0]
+
+    gradients = jax.vmap(jax.grad(g), in_axes=(None, 0))(network.params, x)
+    leaves = jax.tree.leaves(gradients)
+    return jnp.concatenate([leaf.reshape(len(x), -1) for leaf in leaves], axis=1)
+
+
+@jax.jit
+def _square(rows: Array) -> Array:
+    return jnp.matmul(rows, rows.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def neural_tangents(network: Network, x: Array, implementation: str) -> Callable[[int, int], Array]:
+    """neural-tangents by tiles: ``kernel(tile, num_examples)``; a tile of N is not batched."""
+    nt = neural_tangents_compat.load()
+
+    def f(params: PyTree, x: Array) -> Array:
+        return network.replace_params(params).logits(x)[:, :1]
+
+    @functools.cache
+    def compiled(tile: int) -> Callable[..., Array]:
+        kernel = nt.empirical_ntk_fn(
+            f,
+            trace_axes=(-1,),
+            vmap_axes=0,
+            implementation=nt.NtkImplementation[implementation],
+        )
+        return nt.batch(kernel, 0 if tile == len(x) else tile, device_count=0)
+
+    def kernel(tile: int, num_examples: int) -> Array:
+        return compiled(tile)(x[:num_examples], None, network.params)
+
+    return kernel
+
+
+def floor_parts(network: Network, x: Array, memory_budget: int) -> dict[str, Callable[[], Any]]:
+    """What no kernel from Jacobian rows can avoid: a backward pass, and a matrix product.
+
+    The pass is timed for several batch sizes: the best is harder to beat than all N at once.
+
+    Returns:
+      ``"pass N"`` for each batch size, and ``"product"``, of N × P and P × N, in float32.
+    """
+
+    def passes(batch_size: int) -> list[PyTree]:
+        return [_gradient(network, x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+
+    sizes = {*(size for size in FLOOR_BATCHES if size < len(x)), len(x)}
+    parts: dict[str, Callable[[], Any]] = {
+        f"pass {size}": functools.partial(passes, size) for size in sorted(sizes)
+    }
+    # In blocks of columns where the whole matrix does not fit.
+    num_columns = num_parameters(network)
+    num_blocks = -(-4 * len(x) * num_columns // memory_budget)
+    block = jax.random.normal(jax.random.key(0), (len(x), -(-num_columns // num_blocks)))
+    parts["product"] = lambda: [_square(block) for _ in range(num_blocks)]
+    return parts
+
+
+@jax.jit
+def _gradient(network: Network, x: Array) -> PyTree:
+    return jax.grad(lambda p: network.replace_params(p).readout(x).sum())(network.params)

@@ -1,0 +1,217 @@
+"""What the look-ahead saves: the block update beside a dense solve and beside retraining.
+
+    python -m experiments.benchmarks.look_ahead --data_dir=DIR    # MNIST; minutes on a CPU
+    python -m experiments.benchmarks.look_ahead --quick           # digits; seconds
+
+One run scores the same candidates with the same network by MLMOC in three ways:
+
+- ``lookahead.score``, end to end;
+- the same kernel without the block update: Eq. 11 of the paper is solved afresh for each candidate,
+  with its pseudo-label among the labels, and evaluated at all evaluation points;
+- naive retraining: 15 epochs of SGD on the labels and the pseudo-label, from the network's own
+  weights each time, and the change of its outputs at all evaluation points.
+
+The last two are timed on a sample of the candidates and multiplied; compilation is left out. The
+first two compute one quantity in two ways: unless they agree, no time is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.benchmarks import agreement, compilation, measuring, protocol
+from experiments.benchmarks.protocol import Problem
+from ntk_al import kernels, lookahead, posterior, training
+from ntk_al.acquisition import CandidateSet
+from ntk_al.training import TrainingConfig
+from ntk_al.types import Array, ArrayLike, GramBlocks
+
+RETRAINING_EPOCHS = 15
+TOLERANCE = 1e-4  # of scores, relative
+LEAST_TO_RANK = 20  # the rank correlation of fewer candidates says nothing
+COLUMNS = ("method", "seconds", "ratio", "timed on", "compilation", "difference", "spearman")
+
+
+def dense_scores(
+    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, noise: ArrayLike, rows: ArrayLike
+) -> Array:
+    """MLMOC by the plainest form of Eq. 11, in float64: one enlarged system for each candidate.
+
+    Args:
+      blocks: kernel of the labeled points and the candidates, the latter as evaluation points.
+      residual: R = Y − f(X_L), ``[L, C]``.
+      logits: f at the candidates, ``[U, C]``.
+      noise: λ.
+      rows: the candidates to score, ``[B]``.
+
+    Returns:
+      Their scores, ``[B]``, in float64.
+    """
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, jnp.float64), (blocks, residual, logits, noise)
+        )
+        return _dense_scores(*wide, jnp.asarray(rows))
+
+
+@jax.jit
+def _dense_scores(
+    blocks: GramBlocks, residual: Array, logits: Array, noise: Array, rows: Array
+) -> Array:
+    def score(j: Array) -> Array:
+        column = blocks.labeled_pool[:, j, None]
+        theta = jnp.block([[blocks.labeled, column], [column.T, blocks.pool_diagonal[j]]])
+        pseudo_label = jax.nn.one_hot(logits[j].argmax(), logits.shape[1], dtype=logits.dtype)
+        enlarged = jnp.vstack([residual, pseudo_label - logits[j]])
+        solution = jnp.linalg.solve(theta + noise * jnp.eye(len(theta)), enlarged)
+        cross = jnp.vstack([blocks.labeled_eval, blocks.eval_pool[:, j]])
+        return jnp.linalg.norm(cross.T @ solution, axis=1).sum()
+
+    return jax.lax.map(score, rows)
+
+
+def retrained_score(candidates: CandidateSet, row: int, config: TrainingConfig) -> float:
+    """MLMOC of one candidate by training on its pseudo-label, from the network's weights."""
+    logits = candidates.network_logits
+    network, _ = training.fit(
+        # One key for all candidates: the order of the examples and their augmentation are then
+        # no reason for scores to differ.
+        jax.random.key(0),
+        candidates.network,
+        np.concatenate([candidates.x_labeled, candidates.x[row : row + 1]]),
+        np.append(candidates.y_labeled, int(logits[row].argmax())),
+        config,
+    )
+    return float(jnp.linalg.norm(network.predict(candidates.x) - logits, axis=1).sum())
+
+
+def measure(
+    problem: Problem, retraining: TrainingConfig, *, rounds: int, dense_sample: int, sample: int
+) -> list[dict[str, Any]]:
+    """Scores by all methods, and the rows of the table.
+
+    Args:
+      problem: what is scored.
+      retraining: how naive retraining trains.
+      rounds: how often every method is timed; times are medians.
+      dense_sample: candidates for which a dense system is solved, in each round.
+      sample: candidates for which the network is retrained, dealt out over the rounds.
+
+    Raises:
+      ArithmeticError: ``lookahead.score`` does not give the scores of the dense solve.
+    """
+    candidates, num_pool = problem.candidates, len(problem.candidates.x)
+    order = np.random.default_rng(0).permutation(num_pool)
+    dense_rows, naive_rows = order[:dense_sample], order[:sample]
+    shares = iter(np.array_split(naive_rows, rounds))
+    residual, logits = candidates.residual, candidates.network_logits
+    naive_scores: list[float] = []
+    naive_compilation: list[float] = []
+
+    def score() -> Array:
+        return lookahead.score(
+            candidates.network, candidates.x_labeled, candidates.y_labeled, candidates.x
+        )
+
+    def kernel() -> GramBlocks:
+        return kernels.blocks(candidates.network, candidates.x_labeled, candidates.x)
+
+    compiling: dict[str, float] = {}
+    _, compiling["look-ahead"], scores = compilation.timed(score)
+    blocks = kernel()
+    noise = posterior.factorize(blocks.labeled, residual).noise
+
+    def update() -> Array:
+        return lookahead.score_posterior(posterior.condition(blocks, residual, logits))
+
+    def dense() -> Array:
+        return dense_scores(blocks, residual, logits, noise, dense_rows)
+
+    def retrain() -> None:
+        with compilation.compile_times() as durations:
+            naive_scores.extend(retrained_score(candidates, j, retraining) for j in next(shares))
+        naive_compilation.append(sum(durations))  # fit compiles its schedule in every call
+
+    update()
+    _, compiling["dense"], reference = compilation.timed(dense)
+    difference = agreement.check(scores[dense_rows], reference, TOLERANCE)
+    _, compiling["naive"], _ = compilation.timed(
+        lambda: retrained_score(candidates, int(naive_rows[0]), retraining)
+    )
+
+    times = measuring.interleave(
+        {"look-ahead": score, "kernel": kernel, "update": update, "dense": dense, "naive": retrain},
+        rounds,
+    )
+    seconds = {name: measuring.median(values) for name, values in times.items()}
+    dense_seconds = seconds["dense"] * num_pool / len(dense_rows)
+    other_seconds = seconds["look-ahead"] - seconds["update"]
+    naive_seconds = sum(times["naive"]) - sum(naive_compilation)
+
+    def row(method: str, seconds_of_all: float, timed_on: int, **more: Any) -> dict[str, Any]:
+        ratio = seconds_of_all / seconds["look-ahead"]
+        of = f"{timed_on} of {num_pool}"
+        return {"method": method, "seconds": seconds_of_all, "ratio": ratio, "timed on": of, **more}
+
+    return [
+        row("look-ahead", seconds["look-ahead"], num_pool, compilation=compiling["look-ahead"]),
+        row("  kernel alone", seconds["kernel"], num_pool),
+        row("  block update alone", seconds["update"], num_pool),
+        row("dense solves", other_seconds + dense_seconds, len(dense_rows)),
+        row(
+            "  solves alone",
+            dense_seconds,
+            len(dense_rows),
+            compilation=compiling["dense"],
+            difference=difference,
+        ),
+        row(
+            "naive retraining",
+            naive_seconds * num_pool / len(naive_rows),
+            len(naive_rows),
+            compilation=compiling["naive"],
+            spearman=(
+                agreement.spearman(np.asarray(scores)[naive_rows], naive_scores)
+                if len(naive_rows) >= LEAST_TO_RANK
+                else None
+            ),
+        ),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Parses flags, measures, prints the table; returns its rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    protocol.add_arguments(parser)
+    parser.add_argument("--sample", type=int, default=8, help="candidates to retrain for")
+    parser.add_argument("--dense_sample", type=int, default=200, help="candidates to solve for")
+    parser.add_argument(
+        "--retraining_rate", type=float, help="peak learning rate; default: that of the training"
+    )
+    options = parser.parse_args(arguments)
+    problem = protocol.load(options)
+    retraining = dataclasses.replace(
+        problem.training,
+        epochs=RETRAINING_EPOCHS,
+        learning_rate=options.retraining_rate or problem.training.learning_rate,
+    )
+    rows = measure(
+        problem,
+        retraining,
+        rounds=options.rounds,
+        dense_sample=options.dense_sample,
+        sample=options.sample,
+    )
+    protocol.report(problem, rows, COLUMNS, options)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

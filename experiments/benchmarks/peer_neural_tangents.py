@@ -1,0 +1,66 @@
+"""Runs neural-tangents under the JAX that it was made for; started by ``peers``."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from experiments.benchmarks import peer_worker
+
+# It imports TensorFlow, and is of no use here.
+sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
+import neural_tangents as nt  # noqa: E402
+
+IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "STRUCTURED_DERIVATIVES", "NTK_VECTOR_PRODUCTS")
+
+
+def _conv(x: Any, kernel: Any, stride: int) -> Any:
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _batch_norm(x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
+    return (x - mean) * (lax.rsqrt(var + 1e-5) * scale) + bias
+
+
+PRIMITIVES = peer_worker.Primitives(_conv, _batch_norm, jax.nn.relu, lambda x: x.mean((1, 2)))
+
+
+def main() -> None:
+    """Reads the problem and serves a kernel for each implementation."""
+    problem = peer_worker.read_problem()
+    network = peer_worker.NETWORKS[problem.model]
+    params, batch_stats, x = jax.device_put((problem.params, problem.batch_stats, problem.x))
+
+    def first_logit(params: Any, x: Any) -> Any:
+        return network(peer_worker.Layers(PRIMITIVES, params, batch_stats), x)[:, :1]
+
+    @functools.cache
+    def compiled(implementation: str, tile: int) -> Callable[..., Any]:
+        kernel = nt.empirical_ntk_fn(
+            first_logit,
+            trace_axes=(-1,),
+            vmap_axes=0,
+            implementation=nt.NtkImplementation[implementation],
+        )
+        # A tile of all examples is not batched: its Jacobian is then formed once, not twice.
+        return nt.batch(kernel, 0 if tile == len(x) else tile, device_count=0)
+
+    def kernel(implementation: str, tile: int, num_examples: int) -> np.ndarray:
+        return np.asarray(compiled(implementation, tile)(x[:num_examples], None, params))
+
+    peer_worker.serve(
+        {f"neural-tangents {name}": functools.partial(kernel, name) for name in IMPLEMENTATIONS}
+    )
+
+
+if __name__ == "__main__":
+    main()
