@@ -142,11 +142,12 @@ def kernel_blocks(
 def _record(setting: Setting, network: Network, tile: Array, group: Group, chunk: int) -> Kept:
     """What is kept of the samples of one tile, recorded chunk by chunk."""
     size = len(tile) // setting.num_devices
-    if chunk >= size:
-        return _keep(setting, group, _capture(setting, group, size, network, tile, 0))
     kept: Kept | None = None
     for start in range(0, size, chunk):
-        part = _keep(setting, group, _capture(setting, group, chunk, network, tile, start))
+        x = tile if chunk >= size else _chunk(setting, chunk, tile, start)
+        part = _keep(setting, group, _capture(setting, group, network, x))
+        if chunk >= size:
+            return part
         if kept is None:
             kept = jax.tree.map(
                 lambda leaf: setting.zeros((len(tile), *leaf.shape[1:]), leaf.dtype), part
@@ -199,17 +200,26 @@ def _gathered(setting: Setting, tree: PyTree) -> PyTree:
     return jax.tree.map(lambda a: jax.lax.all_gather(a, MESH_AXIS, tiled=True), tree)
 
 
-@functools.partial(jax.jit, static_argnames=("setting", "group", "size"))
-def _capture(
-    setting: Setting, group: Group, size: int, network: Network, tile: Array, start: Array
-) -> Factors:
-    """The factors of one chunk of a tile, ``size`` samples on every device."""
+@functools.partial(jax.jit, static_argnames=("setting", "size"))
+def _chunk(setting: Setting, size: int, tile: Array, start: Array) -> Array:
+    """A part of a tile, ``size`` samples on every device."""
 
-    def local(network: Network, tile: Array, start: Array) -> Factors:
-        chunk = tile if len(tile) == size else jax.lax.dynamic_slice_in_dim(tile, start, size)
-        return capture.capture(network, chunk, group.layers, group.leaves, setting.readout)
+    def local(tile: Array, start: Array) -> Array:
+        return jax.lax.dynamic_slice_in_dim(tile, start, size)
 
-    factors: Factors = _shared(setting, local, False, True, False)(network, tile, start)
+    result: Array = _shared(setting, local, True, False)(tile, start)
+    return result
+
+
+# These two take a chunk and not its tile: they compile longest, and so they do it once.
+@functools.partial(jax.jit, static_argnames=("setting", "group"))
+def _capture(setting: Setting, group: Group, network: Network, x: Array) -> Factors:
+    """The factors of a chunk."""
+
+    def local(network: Network, x: Array) -> Factors:
+        return capture.capture(network, x, group.layers, group.leaves, setting.readout)
+
+    factors: Factors = _shared(setting, local, False, True)(network, x)
     return factors
 
 

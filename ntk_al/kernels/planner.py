@@ -246,10 +246,12 @@ def free_memory() -> int:
 
 def _tiles(num_samples: int, limits: Limits, devices: int) -> tuple[int, int]:
     """Number and size of the tiles of one set; sizes suit whole chunks on every device."""
-    tile = max(limits.tile, math.ceil(num_samples / _MOST_TILES))
-    count = math.ceil(num_samples / tile)
-    unit = devices * min(limits.chunk, 2 ** max(0, math.ceil(math.log2(num_samples / devices))))
-    return count, math.ceil(math.ceil(num_samples / count) / unit) * unit
+    count = math.ceil(num_samples / max(limits.tile, math.ceil(num_samples / _MOST_TILES)))
+    share = math.ceil(num_samples / count / devices)
+    unit = min(limits.chunk, 2 ** math.ceil(math.log2(share)))
+    if share > 4 * unit:
+        unit *= 2  # fewer different sizes, as a labeled set grows: each compiles anew
+    return count, devices * unit * math.ceil(share / unit)
 
 
 def _step(layer: Layer, tile: int, product: Product, limits: Limits, entry_bytes: int) -> Step:
