@@ -58,7 +58,7 @@ def convolutions(draw):
     return layer, shape
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(convolutions(), st.sampled_from([np.float32, np.float64]))
 def test_every_route_of_a_convolution_is_exact(convolution, dtype):
     layer, shape = convolution
@@ -67,7 +67,7 @@ def test_every_route_of_a_convolution_is_exact(convolution, dtype):
         assert_routes_are_exact(OneLayer(layer), x, routes_of=("rows", "unfolded", "shifted"))
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.booleans())
 def test_every_route_of_a_dense_layer_is_exact(features, channels, positions, use_bias):
     shape = (channels,) if positions == 0 else (positions, 2, channels)

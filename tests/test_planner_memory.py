@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 PROGRAM = """
 import logging, resource, sys
 
@@ -35,8 +33,8 @@ print(messages[-1].split("peak ")[1].split(" MiB")[0], resident() - before)
 """
 
 
-@pytest.mark.parametrize("budget", [2000, 220])
-def test_measured_peak_is_not_far_above_the_prediction(budget):
+def test_measured_peak_is_not_far_above_the_prediction():
+    budget = 220  # MiB; too little for all layers at once
     output = subprocess.run(
         [sys.executable, "-c", PROGRAM, "2048", str(budget)],
         capture_output=True,
