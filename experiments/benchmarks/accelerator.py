@@ -181,7 +181,9 @@ def matrix_rate(precision: str, size: int, rounds: int) -> float | None:
 
     try:
         measuring.timed(products)
-    except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError):
+    except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
+        # Most likely no unit for the format; if it was memory, the reader must see that.
+        print(f"no rate for {precision}: {error}", file=sys.stderr, flush=True)
         return None
     times = measuring.interleave({precision: products}, rounds)[precision]
     return _PRODUCTS * 2 * size**3 / measuring.median(times) / 1e12
