@@ -5,6 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ntk_al import Network, models
+from ntk_al.kernels import capture, planner
+from ntk_al.kernels.products import Product
+
 PROGRAM = """
 import logging, resource, sys
 
@@ -45,3 +53,28 @@ def test_measured_peak_is_not_far_above_the_prediction():
     predicted, measured = map(float, output.split())
     assert predicted <= budget
     assert measured <= 1.25 * predicted
+
+
+@pytest.mark.parametrize(("gigabytes", "passes"), [(80, 1), (8, 21)])
+@pytest.mark.parametrize("backend", ["gpu", "cpu"])
+def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
+    module = models.build("resnet18", 100)
+    x = jax.ShapeDtypeStruct((10_000, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(
+        lambda key: module.init(key, jnp.zeros((1, *x.shape[1:])), train=False), jax.random.key(0)
+    )
+    layers, leaves = capture.survey(Network(module, variables), x)
+    budget = int(0.9 * gigabytes * 2**30)
+    plan = planner.make_plan(
+        layers,
+        leaves,
+        (10_000, 6_000),
+        ((0, 0), (0, 1), (1, 1)),
+        Product("float32", backend),
+        example_bytes=4 * 32 * 32 * 3,
+        memory_budget=budget,
+    )
+    assert plan.peak_bytes <= budget
+    assert 1 <= len(plan.groups) <= passes
+    planned = [step.layer for group in plan.groups for step in group.steps]
+    assert [layer for layer in planned if layer is not None] == list(layers)

@@ -172,12 +172,14 @@ def _plan_within(
 ) -> Plan | None:
     """The plan for this budget; ``None`` if not even one layer at a time fits."""
     limits = CPU if product.backend == "cpu" else ACCELERATOR
+    tiles = tuple(_tiles(n, limits, devices) for n in sizes)
+    # A part of rows is held for all tiles, in the dtype of the entries and as stored.
+    num_tiles = sum(count for count, _ in tiles)
     limits = dataclasses.replace(
         limits,
-        rows=min(limits.rows, memory_budget // 32),
-        pair_workspace=min(limits.pair_workspace, memory_budget // 8),
+        rows=min(limits.rows, memory_budget // (32 * num_tiles)),
+        pair_workspace=min(limits.pair_workspace, memory_budget // 16),
     )
-    tiles = tuple(_tiles(n, limits, devices) for n in sizes)
     samples = sum(n * size for n, size in tiles) // devices
     tile = max(size for _, size in tiles) // devices
     steps = [_step(layer, tile, product, limits, entry_bytes) for layer in layers]
