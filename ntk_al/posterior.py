@@ -13,12 +13,16 @@ a rank-one update of both, so nothing is factorised again:
 from __future__ import annotations
 
 import dataclasses
+import logging
+import warnings
 
 import jax
 import jax.numpy as jnp
 
 from ntk_al import checks, precision
 from ntk_al.types import Array, ArrayLike, GramBlocks
+
+_log = logging.getLogger(__name__)
 
 _LARGEST_RIDGE = 1.0
 _SMALLEST_RETRY = 1e-8
@@ -128,6 +132,9 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -
 
     Raises:
       ValueError: A is not positive definite with any ridge up to 1, or shapes do not match.
+
+    Warns:
+      UserWarning: the ridge was raised.
     """
     if labeled.ndim != 2 or labeled.shape != (len(residual),) * 2 or residual.ndim != 2:
         raise ValueError(
@@ -145,6 +152,15 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -
             "gradients are all zero (a dead network), or the matrix given is not a kernel. "
             "Retrain with a lower learning rate, or look at jnp.linalg.eigvalsh of it."
         )
+    if not checks.is_traced(factor, ridge):
+        used, number = float(factor.ridge), float(factor.condition_number)
+        _log.info("%d labels: ridge %.3g, condition number about %.3g", len(residual), used, number)
+        if used > 1.01 * ridge:
+            warnings.warn(
+                f"the kernel of the labeled set is not positive definite with ridge={ridge:g}, so "
+                f"{used:.3g} is used. Equal labeled examples do that, and low precision",
+                stacklevel=2,
+            )
     return factor
 
 

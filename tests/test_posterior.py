@@ -154,7 +154,8 @@ def test_a_singular_kernel_is_factorised_with_a_larger_ridge_and_says_so(x64):
     theta[5] = theta[4]
     theta[:, 5] = theta[:, 4]  # two labeled points are one: rank deficient
     theta[5, 5] = theta[4, 4] * (1 - 1e-6)  # and rounding has made it indefinite
-    belief = condition(theta, logits, targets, 6, ridge=1e-12)
+    with pytest.warns(UserWarning, match="not positive definite with ridge=1e-12"):
+        belief = condition(theta, logits, targets, 6, ridge=1e-12)
     assert 1e-12 < belief.ridge <= 1e-4
     assert np.isfinite(belief.mean).all()
     assert belief.noise == pytest.approx(belief.ridge * np.diagonal(theta)[:6].mean())
