@@ -16,6 +16,7 @@ FLOORS = {
     "batching": 0,
     "sharding": 0,
     "network": 1,
+    "probing": 1,
     "models": 1,
     "data": 1,
     "pool": 1,

@@ -10,7 +10,7 @@ import functools
 
 from ntk_al.acquisition import look_ahead, myopic
 from ntk_al.acquisition.candidates import CandidateSet, LookaheadOptions, Selection
-from ntk_al.acquisition.ranking import Strategy, ranked
+from ntk_al.acquisition.strategy import Strategy, ranked
 
 STRATEGIES: dict[str, Strategy] = {
     "random": ranked(myopic.random),

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ntk_al import checks, kernels, lookahead, posterior
+from ntk_al import checks, kernels, lookahead, posterior, probing
 from ntk_al.network import READOUTS, Network
 from ntk_al.posterior import Posterior
 from ntk_al.types import Array, ArrayLike
+
+T = TypeVar("T")
+
+
+BATCH_MODES = {
+    "top_k": "the k highest scores",
+    "greedy": "one after the other, each conditioned on the pseudo-labels of those before",
+}
+"""How a look-ahead strategy makes a batch of scores."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +32,14 @@ class LookaheadOptions:
     reference: str = "network"
     ridge: float = 1e-4
     precision: str = "float32"
+    batch_mode: str = "top_k"
 
     def __post_init__(self) -> None:
         checks.one_of("readout", self.readout, READOUTS)
         checks.one_of("reference", self.reference, lookahead.REFERENCES)
         checks.at_least("ridge", self.ridge, 0)
         checks.one_of("precision", self.precision, kernels.PRECISIONS)
+        checks.one_of("batch_mode", self.batch_mode, BATCH_MODES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +57,8 @@ class CandidateSet:
       options: choices of the look-ahead strategies.
       observed: rows that were labeled within this query, and their labels, in order.
       belief: the posterior after ``observed``, where it is known already.
+      memory: what was computed once for this query and no label of it changes; shared by all sets
+        that ``observe`` makes.
     """
 
     network: Network
@@ -54,6 +69,7 @@ class CandidateSet:
     options: LookaheadOptions = LookaheadOptions()
     observed: tuple[tuple[int, int], ...] = ()
     belief: Posterior | None = None
+    memory: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.observed:
@@ -74,6 +90,16 @@ class CandidateSet:
         mask[[row for row, _ in self.observed]] = False
         return mask
 
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns: computed when it is first asked for under this name.
+
+        For what depends on the network and the inputs alone, and not on ``observed``.
+        """
+        if name not in self.memory:
+            self.memory[name] = compute()
+        result: T = self.memory[name]
+        return result
+
     def check_choice(self, k: int) -> None:
         """Raises ValueError unless k candidates can be chosen."""
         left = int(self.available.sum())
@@ -88,7 +114,35 @@ class CandidateSet:
     @functools.cached_property
     def network_logits(self) -> Array:
         """Outputs of the network at the candidates, whatever was observed since, ``[U, C]``."""
-        return self.network.predict(self.x)
+        return self.once("logits", lambda: self.network.predict(self.x))
+
+    @property
+    def features(self) -> np.ndarray:
+        """Input of the network's last layer at the candidates, ``[U, d]``."""
+        return self.once("features", lambda: np.asarray(probing.features(self.network, self.x)))
+
+    @property
+    def labeled_features(self) -> np.ndarray:
+        """The same at all labeled points, those labeled within this query last, ``[L, d]``."""
+        labeled = self.once(
+            "labeled features",
+            lambda: np.asarray(probing.features(self.network, self.x_labeled)),
+        )
+        return np.concatenate([labeled, self.features[[row for row, _ in self.observed]]])
+
+    @property
+    def x_known(self) -> np.ndarray:
+        """All labeled inputs, those labeled within this query last, ``[L, ...]``."""
+        rows = [row for row, _ in self.observed]
+        return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x)[rows]])
+
+    @property
+    def y_known(self) -> np.ndarray:
+        """Their targets, ``[L, C]``."""
+        num_classes = self.network_logits.shape[1]
+        targets = checks.targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
+        observed = np.eye(num_classes)[[label for _, label in self.observed]]
+        return np.concatenate([np.asarray(targets), observed.astype(targets.dtype)])
 
     @functools.cached_property
     def posterior(self) -> Posterior:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from ntk_al import criteria
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.ranking import uniform_by_id
+from ntk_al.acquisition.strategy import uniform_by_id
 from ntk_al.types import Array
 
 

@@ -1,0 +1,60 @@
+"""What some strategies need of a network, found out before anything is trained.
+
+To add a requirement, write a function that says what is lacking and add a row in ``NEEDS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ntk_al import probing
+from ntk_al.acquisition.strategy import Strategy
+from ntk_al.network import Network
+from ntk_al.types import ArrayLike
+
+Need = Callable[[Network, ArrayLike], str | None]
+"""A network (shapes are enough) and inputs to what is lacking; ``None`` if nothing is."""
+
+
+def features(network: Network, x: ArrayLike) -> str | None:
+    """A last Dense layer, whose inputs are the features."""
+    try:
+        probing.check_features(network, x)
+    except probing.LackingError as error:
+        return str(error)
+    return None
+
+
+def dropout(network: Network, x: ArrayLike) -> str | None:
+    """A Dropout layer with a rate above 0."""
+    if any(rate > 0 for rate in probing.dropout_rates(network, x)):
+        return None
+    return (
+        f"the network {type(network.module).__name__} has no dropout; build it with a rate, such "
+        "as dropout=0.1 (--dropout=0.1)"
+    )
+
+
+NEEDS: dict[str, Need] = {"features": features, "dropout": dropout}
+
+
+def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: ArrayLike) -> None:
+    """Refuses a strategy that needs what the network lacks.
+
+    Args:
+      strategies: the registry, for the names of those that would work.
+      name: of the strategy.
+      network: its variables may be shapes, as ``jax.eval_shape`` returns them.
+      x: inputs, ``[N, ...]``, of which the shape is used.
+
+    Raises:
+      ValueError: what is lacking, and the strategies that would work.
+    """
+    lacking = {need: lack for need in NEEDS if (lack := NEEDS[need](network, x))}
+    missing = [lacking[need] for need in strategies[name].needs if need in lacking]
+    if missing:
+        work = [n for n, s in strategies.items() if not any(need in lacking for need in s.needs)]
+        raise ValueError(
+            f"the strategy {name!r} cannot be used: {'; '.join(missing)}. With this network these "
+            f"work: {', '.join(work)}"
+        )
