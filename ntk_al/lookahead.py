@@ -20,8 +20,9 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from ntk_al import checks, kernels, posterior, sharding
-from ntk_al.criteria import CRITERIA, Candidates, Evaluation
+from ntk_al import checks, joint_posterior, kernels, posterior, sharding
+from ntk_al.criteria import CRITERIA, Evaluation, RankC, RankOne
+from ntk_al.joint_posterior import JointPosterior
 from ntk_al.network import READOUTS, Network
 from ntk_al.posterior import Points, Posterior
 from ntk_al.precision import to_default, widest
@@ -29,6 +30,9 @@ from ntk_al.types import Array, ArrayLike
 
 REFERENCES = ("network", "linearized")
 """What a change of outputs is measured from: f, as Eq. 13 prints it, or the retrained mean."""
+
+ALL_LOGITS = "all_logits"
+"""In place of a read-out: the LC × LC kernel of every pair of logits, for small problems."""
 
 _FAR_FROM_TARGETS = 0.5  # per example; one-hot targets have norm 1
 _TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
@@ -60,7 +64,9 @@ def score(
       y_labeled: their class ids ``[L]`` or real targets ``[L, C]``; C is the network's output size.
       x_pool: candidates, ``[U, ...]``.
       criterion: a key of ``CRITERIA``.
-      readout: the scalar whose gradient makes the kernel, a key of ``network.READOUTS``.
+      readout: the scalar whose gradient makes the kernel, a key of ``network.READOUTS``; or
+        ``"all_logits"`` for the kernel of every pair of logits, which needs C² times the memory and
+        is for small problems.
       reference: ``"network"`` measures changes from f (Eq. 13 as printed), ``"linearized"`` from
         the retrained linearised network.
       ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel factorises.
@@ -77,7 +83,7 @@ def score(
     Raises:
       TypeError: an argument of another kind.
       ValueError: unknown names, empty sets, shapes or labels that do not fit, NaN or infinite
-        inputs, a network whose logits or kernel are not finite.
+        inputs, a network whose logits or kernel are not finite, a budget that is too small.
 
     Warns:
       UserWarning: the network was hardly fitted to its labels, or not with the squared loss.
@@ -87,7 +93,7 @@ def score(
             f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
         )
     checks.one_of("criterion", criterion, CRITERIA)
-    checks.one_of("readout", readout, READOUTS)
+    checks.one_of("readout", readout, (*READOUTS, ALL_LOGITS))
     checks.one_of("reference", reference, REFERENCES)
     checks.one_of("precision", precision, kernels.PRECISIONS)
     sharding.checked(mesh)
@@ -106,6 +112,11 @@ def score(
     if reference == "network":
         _warn_of_large_residual(residual)
 
+    if readout == ALL_LOGITS:
+        _check_all_logits(precision, mesh)
+        return _score_jointly(
+            network, sets, logits, residual, criterion, reference, ridge, memory_budget
+        )
     mesh, num_pool = sharding.checked(mesh), len(x_pool)
     pool_logits: ArrayLike = logits["x_pool"]
     if mesh is not None:
@@ -147,7 +158,7 @@ def score(
 
 
 def score_posterior(
-    belief: Posterior, *, criterion: str = "mlmoc", reference: str = "network"
+    belief: Posterior | JointPosterior, *, criterion: str = "mlmoc", reference: str = "network"
 ) -> Array:
     """Scores every query point of a posterior, as candidates and evaluation points at once.
 
@@ -155,8 +166,8 @@ def score_posterior(
     the criterion.
 
     Args:
-      belief: from ``posterior.condition``. A point that was observed still gets a score, which is
-        for the caller to mask.
+      belief: from ``posterior.condition``, or ``joint_posterior.condition``. A point that was
+        observed still gets a score, which is for the caller to mask.
       criterion: a key of ``CRITERIA``.
       reference: see ``score``.
 
@@ -167,7 +178,8 @@ def score_posterior(
     checks.one_of("reference", reference, REFERENCES)
     with widest(belief) as dtype:
         belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
-        scores = _score_posterior(belief, criterion=criterion, reference=reference)
+        of_kind = _score_joint if isinstance(belief, JointPosterior) else _score_posterior
+        scores = of_kind(belief, criterion=criterion, reference=reference)
     return to_default(scores)
 
 
@@ -183,6 +195,44 @@ def _warn_of_large_residual(residual: Array) -> None:
             "with the squared loss on one-hot targets, or score with reference='linearized'.",
             stacklevel=3,
         )
+
+
+def _check_all_logits(precision: str, mesh: Mesh | None) -> None:
+    if mesh is not None or precision != "float32":
+        raise ValueError(
+            "readout='all_logits' is for small problems: it takes neither a mesh nor a precision "
+            "other than float32"
+        )
+
+
+def _score_jointly(
+    network: Network,
+    sets: dict[str, ArrayLike],
+    logits: dict[str, Array],
+    residual: Array,
+    criterion: str,
+    reference: str,
+    ridge: float,
+    memory_budget: int | None,
+) -> Array:
+    """``score`` with the kernel of all logits; the pool follows the evaluation points."""
+    names = [name for name in ("x_eval", "x_pool") if name in sets]
+    x_query = jnp.concatenate([jnp.asarray(sets[name]) for name in names])
+    blocks = kernels.joint_blocks(network, sets["x_labeled"], x_query, memory_budget=memory_budget)
+    belief = joint_posterior.condition(
+        blocks, residual, jnp.concatenate([logits[name] for name in names]), ridge=ridge
+    )
+    num_eval = len(sets[names[0]])
+    with widest(belief) as dtype:
+        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
+        scores = _score_joint(
+            belief,
+            criterion=criterion,
+            reference=reference,
+            num_eval=num_eval,
+            num_pool=len(sets["x_pool"]),
+        )
+    return to_default(scores)
 
 
 def _fill(x: ArrayLike, missing: int) -> np.ndarray:
@@ -225,7 +275,7 @@ def _score_candidates(
             gain = posterior.gain(covariance, cut(variance, 0), noise)
             part = _evaluate(
                 Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
-                Candidates(gain.T, candidates.mean, candidates.logits),
+                RankOne(gain.T, candidates.mean, candidates.logits),
                 criterion=criterion,
                 reference=reference,
             )
@@ -246,7 +296,7 @@ def _score_candidates(
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference"))
 def _evaluate(
-    evaluation: Evaluation, candidates: Candidates, *, criterion: str, reference: str
+    evaluation: Evaluation, candidates: RankOne | RankC, *, criterion: str, reference: str
 ) -> Array:
     if reference == "linearized":
         evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
@@ -266,7 +316,28 @@ def _score_posterior(belief: Posterior, *, criterion: str, reference: str) -> Ar
     w = posterior.gain(belief.covariance, jnp.diagonal(belief.covariance), belief.noise)
     return _evaluate(
         Evaluation(belief.mean, belief.mean - belief.logits),
-        Candidates(w.T, belief.mean, belief.logits),
+        RankOne(w.T, belief.mean, belief.logits),
+        criterion=criterion,
+        reference=reference,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_eval", "num_pool"))
+def _score_joint(
+    belief: JointPosterior,
+    *,
+    criterion: str,
+    reference: str,
+    num_eval: int | None = None,
+    num_pool: int | None = None,
+) -> Array:
+    """The first query points are evaluation points, the last are candidates; all by default."""
+    first = 0 if num_pool is None else len(belief.logits) - num_pool
+    mean, logits = belief.mean, belief.logits
+    gain = joint_posterior.gain(belief.covariance[:, :, first:], belief.noise)[:, :num_eval]
+    return _evaluate(
+        Evaluation(mean[:num_eval], (mean - logits)[:num_eval]),
+        RankC(gain, mean[first:], logits[first:]),
         criterion=criterion,
         reference=reference,
     )

@@ -98,26 +98,51 @@ class Posterior:
         """b(x) = mean(x) − f(x), how far retraining is from the network, ``[Q, C]``."""
         return self.mean - self.logits
 
-    def observe(self, index: ArrayLike | int, label: ArrayLike | int) -> Posterior:
+    def observe(
+        self, index: ArrayLike | int, label: ArrayLike | int, *, move_network: bool = False
+    ) -> Posterior:
         """The posterior after query points were labeled; nothing is factorised again.
 
         Args:
           index: row of the query point in Q; or several, ``[B]``.
           label: its class id, or its real target ``[C]``; for several ``[B]`` or ``[B, C]``.
+          move_network: whether ``logits`` move by the same step, as if the network had been trained
+            on the label; changes are then measured from there.
 
         Raises:
+          TypeError: an index that is not an integer.
           ValueError: a known index outside Q, a known class id outside 0..C−1, other shapes.
         """
-        indices = jnp.atleast_1d(jnp.asarray(index))
-        labels = jnp.asarray(label)
-        if jnp.ndim(index) == 0:
-            labels = labels[None]
-        targets = checks.targets("label", labels, len(indices), self.mean.shape[1])
-        if not checks.is_traced(indices):
-            low, high = int(indices.min()), int(indices.max())
-            if low < 0 or high >= len(self.mean):
-                raise ValueError(f"index must be in 0..{len(self.mean) - 1}, got {low}..{high}")
-        return _observe(self, indices, targets.astype(self.mean.dtype))
+        indices, targets = observations(index, label, *self.mean.shape)
+        after = _observe(self, indices, targets.astype(self.mean.dtype))
+        if not move_network:
+            return after
+        return dataclasses.replace(after, logits=self.logits + (after.mean - self.mean))
+
+
+def observations(
+    index: ArrayLike | int, label: ArrayLike | int, num_points: int, num_classes: int
+) -> tuple[Array, Array]:
+    """Rows of query points and their labels, as ``observe`` takes them: ``[B]`` and ``[B, C]``.
+
+    Raises:
+      TypeError: rows that are not integers.
+      ValueError: no row, a known row outside of the query points, labels that do not fit.
+    """
+    indices = jnp.atleast_1d(jnp.asarray(index))
+    if indices.ndim != 1 or len(indices) == 0:
+        raise ValueError(f"index must be a row or a list of rows, got shape {indices.shape}")
+    if not jnp.issubdtype(indices.dtype, jnp.integer):
+        raise TypeError(f"index must be rows, as integers, got dtype {indices.dtype}")
+    labels = jnp.asarray(label)
+    if jnp.ndim(index) == 0:
+        labels = labels[None]
+    targets = checks.targets("label", labels, len(indices), num_classes)
+    if not checks.is_traced(indices):
+        low, high = int(indices.min()), int(indices.max())
+        if low < 0 or high >= num_points:
+            raise ValueError(f"index must be in 0..{num_points - 1}, got {low}..{high}")
+    return indices, targets
 
 
 def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -> Factor:

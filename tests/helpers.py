@@ -25,6 +25,16 @@ class TinyNet(nn.Module):
         return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
 
 
+class Linear(nn.Module):
+    """Logits that are linear in the inputs: its kernel is the same for every class, exactly."""
+
+    num_classes: int = 3
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))
+
+
 def network(seed=0, num_classes=3, dtype=np.float32):
     """A tiny network whose running statistics are not the initial ones."""
     rng = np.random.default_rng(seed)

@@ -152,6 +152,7 @@ def test_a_candidate_scores_the_same_alone_and_in_company(criterion):
     np.testing.assert_allclose(alone, scores[3:4], rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:the kernel of the labeled set is not positive definite")
 @pytest.mark.parametrize("ridge", [0.0, 1e-8, 1e-4])
 @pytest.mark.parametrize("criterion", lookahead.CRITERIA)
 def test_duplicates_of_labeled_points_and_of_each_other_stay_finite(criterion, ridge):
@@ -312,7 +313,7 @@ def test_arguments_of_another_kind_are_refused(message):
     ("options", "message"),
     [
         ({"criterion": "mlmco"}, "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc"),
-        ({"readout": "all"}, "known: first_logit, sum_logits"),
+        ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
         ({"reference": "f"}, "known: linearized, network"),
         ({"ridge": -1.0}, "ridge must be a finite number of at least 0"),
         ({"x_eval": helpers.images(0)}, "x_eval is empty"),

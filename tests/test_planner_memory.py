@@ -65,15 +65,15 @@ def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
     )
     layers, leaves = capture.survey(Network(module, variables), x)
     budget = int(0.9 * gigabytes * 2**30)
-    plan = planner.make_plan(
+    demand = planner.Demand(
         layers,
         leaves,
         (10_000, 6_000),
         ((0, 0), (0, 1), (1, 1)),
         Product("float32", backend),
         example_bytes=4 * 32 * 32 * 3,
-        memory_budget=budget,
     )
+    plan = planner.make_plan(demand, budget)
     assert plan.peak_bytes <= budget
     assert 1 <= len(plan.groups) <= passes
     planned = [step.layer for group in plan.groups for step in group.steps]

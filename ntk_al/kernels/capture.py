@@ -165,8 +165,11 @@ def _survey(
         if path in calls and id(outside[path]) not in used
     )
     covered = {layer.path for layer in layers}
+    # A parameter that the logits do not depend on has the gradient zero, and is left out.
     leaves = tuple(
-        Leaf(path, math.prod(leaf.shape)) for path, leaf in params.items() if path not in covered
+        Leaf(path, math.prod(leaf.shape))
+        for path, leaf in params.items()
+        if path not in covered and id(outside[path]) in used
     )
     return layers, leaves
 

@@ -83,7 +83,7 @@ def kernel_blocks(
     product = Product(precision, jax.default_backend())
     dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(network.params)]
     dtype = jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
-    plan = planner.make_plan(
+    demand = planner.Demand(
         layers,
         leaves,
         tuple(len(x) for x in sets),
@@ -92,8 +92,8 @@ def kernel_blocks(
         example_bytes=sets[0][0].size * sets[0].dtype.itemsize,
         entry_bytes=dtype.itemsize,
         devices=mesh.size if mesh else 1,
-        memory_budget=memory_budget,
     )
+    plan = planner.make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
     setting = Setting(readout, product, plan.limits, mesh)
     if mesh is not None:

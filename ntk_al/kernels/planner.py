@@ -113,21 +113,11 @@ class Plan:
         )
 
 
-def make_plan(
-    layers: tuple[Layer, ...],
-    leaves: tuple[Leaf, ...],
-    sizes: tuple[int, ...],
-    pairs: tuple[tuple[int, int], ...],
-    product: Product,
-    *,
-    example_bytes: int,
-    entry_bytes: int = 4,
-    devices: int = 1,
-    memory_budget: int | None = None,
-) -> Plan:
-    """Plans the blocks ``pairs`` of the kernel of sets of ``sizes`` samples.
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What is to be computed: blocks of the kernel of some sets of samples.
 
-    Args:
+    Attributes:
       layers: those with a rule.
       leaves: parameters without one.
       sizes: number of samples of each set.
@@ -136,6 +126,23 @@ def make_plan(
       example_bytes: size of one input.
       entry_bytes: size of one entry of the kernel.
       devices: how many devices share each tile.
+    """
+
+    layers: tuple[Layer, ...]
+    leaves: tuple[Leaf, ...]
+    sizes: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+    product: Product
+    example_bytes: int
+    entry_bytes: int = 4
+    devices: int = 1
+
+
+def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
+    """Plans how a demand is met.
+
+    Args:
+      demand: what is to be computed.
       memory_budget: bytes on each device; ``None`` means most of what is free.
 
     Raises:
@@ -144,14 +151,13 @@ def make_plan(
     if memory_budget is None:
         memory_budget = free_memory()
     checks.positive("memory_budget", memory_budget)
-    arguments = (layers, leaves, sizes, pairs, product, example_bytes, entry_bytes, devices)
-    plan = _plan_within(memory_budget, *arguments)
+    plan = _plan_within(memory_budget, demand)
     if plan is None:
         enough = float(memory_budget)
-        while _plan_within(int(enough), *arguments) is None:
+        while _plan_within(int(enough), demand) is None:
             enough *= 1.1
         raise ValueError(
-            f"the kernel of {' and '.join(map(str, sizes))} samples needs about "
+            f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
             f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, and "
             f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, or score "
             "fewer candidates or evaluation points"
@@ -159,20 +165,11 @@ def make_plan(
     return plan
 
 
-def _plan_within(
-    memory_budget: int,
-    layers: tuple[Layer, ...],
-    leaves: tuple[Leaf, ...],
-    sizes: tuple[int, ...],
-    pairs: tuple[tuple[int, int], ...],
-    product: Product,
-    example_bytes: int,
-    entry_bytes: int,
-    devices: int,
-) -> Plan | None:
+def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
     """The plan for this budget; ``None`` if not even one layer at a time fits."""
+    product, devices, entry_bytes = demand.product, demand.devices, demand.entry_bytes
     limits = CPU if product.backend == "cpu" else ACCELERATOR
-    tiles = tuple(_tiles(n, limits, devices) for n in sizes)
+    tiles = tuple(_tiles(n, limits, devices) for n in demand.sizes)
     # A part of rows is held for all tiles, in the dtype of the entries and as stored.
     num_tiles = sum(count for count, _ in tiles)
     limits = dataclasses.replace(
@@ -182,26 +179,26 @@ def _plan_within(
     )
     samples = sum(n * size for n, size in tiles) // devices
     tile = max(size for _, size in tiles) // devices
-    steps = [_step(layer, tile, product, limits, entry_bytes) for layer in layers]
-    direct = sum(leaf.size for leaf in leaves)
+    steps = [_step(layer, tile, product, limits, entry_bytes) for layer in demand.layers]
+    direct = sum(leaf.size for leaf in demand.leaves)
 
-    factor_floats = sum(_factor_floats(layer) for layer in layers)
+    factor_floats = sum(_factor_floats(layer) for layer in demand.layers)
     largest_rows = max([_rows_floats(s.layer) for s in steps if s.layer and s.keeps_rows] or [0])
     # The next chunk is recorded while this one is still being reduced.
     per_sample = 4 * (6 * factor_floats + 2 * largest_rows + 2 * direct)
     kernel_bytes = sum(
         entry_bytes * tiles[i][0] * tiles[i][1] * tiles[j][0] * tiles[j][1] * (1.5 if i == j else 2)
-        for i, j in pairs
+        for i, j in demand.pairs
     )
     blocks = max([_block_bytes(s, samples, product, entry_bytes) for s in steps] or [0])
-    fixed = int(kernel_bytes / devices) + samples * example_bytes + blocks
+    fixed = int(kernel_bytes / devices) + samples * demand.example_bytes + blocks
     fixed += max([_pair_bytes(s, tile, limits) for s in steps] or [0])
 
     def kept(step: Step) -> int:
         size = product.stored_bytes(entry_bytes) if step.keeps_rows else 4
         return samples * size * step.floats
 
-    if leaves:
+    if demand.leaves:
         steps.append(Step(None, "rows", True, 0, direct))
     largest = max([kept(step) for step in steps] or [0])
     chunk = min(limits.chunk, max(size for _, size in tiles) // devices)
@@ -220,8 +217,9 @@ def _plan_within(
         peak = max(peak, used)
     return Plan(
         tuple(
-            Group(tuple(group), leaves if any(s.layer is None for s in group) else ())
+            Group(tuple(group), demand.leaves if any(s.layer is None for s in group) else ())
             for group in groups
+            if group  # none, for a network that does not depend on its parameters
         ),
         tiles,
         chunk,

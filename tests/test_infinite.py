@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from ntk_al import Network, kernels, models, query
+from ntk_al.acquisition import CandidateSet, LookaheadOptions, infinite, ranked, requirements
+from ntk_al.kernels import infinite as infinite_kernels
+from ntk_al.kernels import twins
+from ntk_al.kernels.infinite import HEADS, KINDS, choose_head
+from ntk_al.lookahead import CRITERIA, REFERENCES
+from ntk_al.models.layers import conv
+from ntk_al.models.wide_resnet import _pre_activation_block
+from tests import helpers
+
+KEY = jax.random.key(3)
+L, U = 5, 7
+
+
+def images(num, seed=0, size=6):
+    return np.random.default_rng(seed).normal(size=(num, size, size, 2)).astype(np.float32)
+
+
+def relative_error(a, b):
+    return np.linalg.norm(np.asarray(a) - np.asarray(b)) / np.linalg.norm(b)
+
+
+# The twin is the limit of the finite network.
+
+
+class WithoutBatchNorm(nn.Module):
+    """A network whose BatchNorm layers do nothing and have no parameters."""
+
+    backbone: nn.Module
+
+    def __call__(self, x):
+        def skip(next_function, args, kwargs, context):
+            if isinstance(context.module, nn.BatchNorm):
+                return args[0]
+            return next_function(*args, **kwargs)
+
+        with nn.intercept_methods(skip):
+            return self.backbone(x)
+
+
+class Residual(nn.Module):
+    """Both kinds of shortcut, between a stem as wide as the rest and a flattened head."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        x = conv(self.width)(x)
+        x = _pre_activation_block(x, self.width, 1, train=False)
+        x = _pre_activation_block(x, 2 * self.width, 2, train=False)
+        return nn.Dense(2)(nn.relu(x).reshape(len(x), -1))
+
+
+def residual_twin(module, pooled):
+    return twins.serial(
+        twins.convolution(module.width),
+        twins.pre_activation_block(module.width, module.width),
+        twins.pre_activation_block(module.width, 2 * module.width, stride=2),
+        twins.relu(),
+        twins.head(2, pooled),
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "head", "widths"),
+    [
+        (lambda width: models.MLP(2, width=width), "pooled", (64, 1024)),
+        (lambda width: WithoutBatchNorm(models.ConvNet(2, width=width)), "pooled", (16, 128)),
+        (lambda width: WithoutBatchNorm(Residual(width)), "flattened", (16, 128)),
+    ],
+    ids=["mlp", "convnet", "residual"],
+)
+def test_the_empirical_kernel_tends_to_the_twins_like_one_over_the_root_of_the_width(
+    build, head, widths, monkeypatch
+):
+    monkeypatch.setitem(kernels.TWINS, Residual, residual_twin)
+    x = images(4, size=5)
+    keys = [jax.random.key(seed, impl="rbg") for seed in range(24)]  # compiles in half the time
+    errors = []
+    for width in widths:
+        module = build(width)
+        limit = kernels.infinite_gram(module, x, head=head)
+        init = jax.jit(module.init)
+        grams = [kernels.gram(Network(module, init(key, x[:1])), x) for key in keys]
+        errors.append(np.mean([np.log(relative_error(gram, limit)) for gram in grams]))
+    slope = np.polyfit(np.log(widths), errors, 1)[0]
+    assert abs(slope + 1 / 2) < 0.15
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_a_twin_has_the_parameters_of_its_model_but_those_of_batchnorm(name):
+    x = images(1)
+    module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
+    finite = jax.eval_shape(WithoutBatchNorm(module).init, KEY, x)["params"]
+    init_function, _, _ = kernels.TWINS[type(module)](module, True)
+    infinite_parameters = jax.eval_shape(lambda key: init_function(key, x.shape)[1], KEY)
+
+    def sizes(tree):
+        return sorted(leaf.size for leaf in jax.tree.leaves(tree))
+
+    assert sizes(finite) == sizes(infinite_parameters)
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_twin_has_a_symmetric_positive_kernel(name):
+    module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
+    theta = np.asarray(kernels.infinite_gram(module, images(3)), np.float64)
+    np.testing.assert_array_equal(theta, theta.T)
+    assert np.linalg.eigvalsh(theta).min() > 0
+
+
+def test_the_nngp_is_the_covariance_of_outputs_over_random_weights():
+    x, module = images(3), models.MLP(1000, width=512)
+    output = jax.jit(lambda key: module.init_with_output(key, x)[0])
+    outputs = np.stack([output(jax.random.key(seed)) for seed in range(8)])
+    covariance = np.einsum("snc,smc->nm", outputs, outputs) / (8 * 1000)
+    assert relative_error(covariance, kernels.infinite_gram(module, x, kind="nngp")) < 0.1
+
+
+# Tiles, heads and refusals.
+
+
+@pytest.mark.parametrize(("head", "kind"), list(zip(HEADS, KINDS, strict=True)))
+def test_tiles_are_parts_of_the_whole_kernel(head, kind):
+    module, x, options = models.ConvNet(3, width=4), images(11), {"head": head, "kind": kind}
+    whole = kernels.infinite_gram(module, x, **options)
+    pair = infinite_kernels._covariances((6, 6, 2), head) * 4 * infinite_kernels._LIVE_ARRAYS
+    options["memory_budget"] = 4 * 4 * pair
+    tiled = kernels.infinite_gram(module, x, **options)
+    np.testing.assert_allclose(tiled, whole, rtol=1e-4)
+    np.testing.assert_array_equal(tiled, tiled.T)
+    cross = kernels.infinite_gram(module, x[:7], x[7:], **options)
+    np.testing.assert_allclose(cross, whole[:7, 7:], rtol=1e-4)
+
+
+def test_tiles_are_traced_once_for_all_sizes_of_sets(monkeypatch):
+    traces = []
+
+    def counted(module, pooled):
+        *rest, kernel_function = twins._mlp(module, pooled)
+        return *rest, lambda *arguments: traces.append(None) or kernel_function(*arguments)
+
+    monkeypatch.setitem(kernels.TWINS, models.MLP, counted)
+    kernels.infinite_gram(models.MLP(3), images(130))
+    kernels.infinite_gram(models.MLP(3), images(70), images(101))
+    assert len(traces) == 1
+
+
+def test_blocks_are_blocks_of_one_gram():
+    module, x = models.MLP(3), images(L + U)
+    theta = kernels.infinite_gram(module, x)
+    blocks = kernels.infinite_blocks(module, x[:L], x[L:])
+    np.testing.assert_array_equal(blocks.labeled, theta[:L, :L])
+    np.testing.assert_array_equal(blocks.labeled_pool, theta[:L, L:])
+    np.testing.assert_array_equal(blocks.labeled_eval, theta[:L, L:])
+    np.testing.assert_array_equal(blocks.eval_pool, theta[L:, L:])
+    np.testing.assert_array_equal(blocks.pool_diagonal, np.diagonal(theta)[L:])
+
+
+def test_the_head_is_pooled_where_every_pair_of_pixels_is_affordable(caplog):
+    assert choose_head(1000, None, (8, 8, 1)) == "pooled"
+    assert choose_head(60, None, (28, 28, 1)) == "pooled"
+    assert choose_head(4100, None, (28, 28, 1)) == "flattened"
+    assert choose_head(100, 4000, (28, 28, 1)) == "flattened"
+    assert choose_head(10_000, None, (64,)) == "pooled"
+    with caplog.at_level("INFO", "ntk_al"):
+        kernels.infinite_gram(models.ConvNet(3, width=4), images(2))
+    assert "NTK of ConvNet: head pooled, tiles of 2 by 2" in caplog.text
+
+
+def test_images_that_are_constant_or_equal_give_a_finite_kernel():
+    x = images(4)
+    x[0], x[1], x[2] = 0, 1, x[3]
+    theta = kernels.infinite_gram(models.ConvNet(3, width=4), x)
+    assert np.isfinite(theta).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((helpers.TinyNet(), images(2)), {}, "TinyNet has no infinite-width twin; .* ConvNet, MLP"),
+        ((models.MLP(3), images(2)), {"head": "max"}, "unknown head 'max'; known: flattened, poo"),
+        ((models.MLP(3), images(2)), {"kind": "rbf"}, "unknown kind 'rbf'; known: nngp, ntk"),
+        ((models.MLP(3), images(0)), {}, "x1 is empty"),
+        ((models.MLP(3), images(2), images(2, size=5)), {}, "x1 holds examples of shape"),
+        ((models.MLP(3), images(2) * np.nan), {}, "x1 has .* NaN"),
+        (
+            (models.ConvNet(3), images(2)),
+            {"memory_budget": 10_000, "head": "pooled"},
+            "shape .6, 6, 2. takes about 0.0 MiB .* raise memory_budget or take head='flattened'",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        kernels.infinite_gram(*arguments, **options)
+
+
+def test_the_requirement_is_a_twin_of_the_module_or_of_its_backbone():
+    need = requirements.NEEDS["infinite_twin"]
+    mlp = Network(models.MLP(3), {})
+    assert need(mlp, images(1)) is None
+    assert need(Network(WithoutBatchNorm(models.ConvNet(3)), {}), images(1)) is None
+    assert "TinyNet has no infinite-width twin" in need(helpers.network(), images(1))
+
+
+# The strategies.
+
+
+def candidates(seed=0, **options):
+    module = models.MLP(3, width=8)
+    x = images(L + U)
+    return CandidateSet(
+        network=Network(module, module.init(jax.random.key(seed), x)),
+        x_labeled=x[:L],
+        y_labeled=helpers.labels(L),
+        x=x[L:],
+        ids=np.arange(U),
+        options=LookaheadOptions(**{"ridge": 1e-2, **options}),
+    )
+
+
+def dense_kernel(given, kind):
+    x = np.concatenate([given.x_labeled, given.x])
+    theta = kernels.infinite_gram(given.network.module, x, kind=kind)
+    return np.asarray(theta, np.float64)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_infinite_ntk_is_equation_11_solved_afresh_with_the_infinite_kernel(criterion, reference):
+    given = candidates(criterion=criterion, reference=reference)
+    points = np.r_[: L + U, L : L + U]  # labeled, evaluation points, candidates
+    logits = np.concatenate([given.network.predict(given.x_labeled), given.logits])[points]
+    naive = helpers.naive_scores(
+        dense_kernel(given, "ntk")[np.ix_(points, points)],
+        logits.astype(np.float64),
+        np.eye(3)[given.y_labeled],
+        num_labeled=L,
+        num_eval=U,
+        criterion=criterion,
+        reference=reference,
+        ridge=1e-2,
+    )
+    utilities, _ = infinite.infinite_ntk(KEY, given)
+    np.testing.assert_allclose(utilities, naive, rtol=1e-3)
+
+
+def gp_solved_afresh(theta, known, labels, noise):
+    """Σ_x ‖mean⁺(x) − mean(x)‖ for each candidate, with a solve for each."""
+    points = np.arange(L, L + U)
+
+    def mean(known, labels):
+        return helpers.retrained(
+            theta[np.ix_(points, known)],
+            theta[np.ix_(known, known)],
+            noise,
+            np.eye(3)[labels],
+            np.zeros((U, 3)),
+        )
+
+    before = mean(known, labels)
+    scores = []
+    for j in range(U):
+        after = mean([*known, L + j], [*labels, before[j].argmax()])
+        scores.append(np.linalg.norm(after - before, axis=1).sum())
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_gp_is_the_change_of_its_mean_solved_afresh_with_every_label_so_far(reference):
+    given = candidates(reference=reference)
+    theta = dense_kernel(given, "nngp")
+    noise = 1e-2 * np.diagonal(theta)[:L].mean()
+    known, labels = list(range(L)), list(given.y_labeled)
+    for row, label in [(None, None), (2, 1), (5, 0)]:
+        if row is not None:
+            given = given.observe(row, label)
+            known, labels = [*known, L + row], [*labels, label]
+        utilities, _ = infinite.gp(KEY, given)
+        afresh = gp_solved_afresh(theta, known, labels, noise)
+        rest = given.available
+        np.testing.assert_allclose(np.asarray(utilities)[rest], afresh[rest], rtol=1e-3)
+
+
+def test_gp_on_two_candidates_by_hand(monkeypatch):
+    # One label of class 2, λ = 1. With S = [[3/2, 1/2], [1/2, 2]] the gains are
+    # [[3/5, 1/6], [1/5, 2/3]]; the means are (0, 0, 1/2) and 0, so that ‖e‖ = 1/2 and 1.
+    theta = np.array([[1, 1, 0], [1, 2, 1 / 2], [0, 1 / 2, 2]])
+    monkeypatch.setattr(
+        kernels, "infinite_blocks", lambda *_, **__: helpers.square_blocks(theta, num_labeled=1)
+    )
+    given = candidates(ridge=1.0)
+    given = CandidateSet(
+        given.network, given.x[:1], np.array([2]), given.x[1:3], np.arange(2), given.options
+    )
+    utilities, diagnostics = infinite.gp(KEY, given)
+    np.testing.assert_allclose(utilities, [1 / 2 * (3 / 5 + 1 / 5), 1 / 6 + 2 / 3], rtol=1e-6)
+    assert diagnostics == {"ridge": 1.0, "condition_number": 1.0, "pooled_head": 1.0}
+
+
+def test_gp_needs_no_trained_network_and_infinite_ntk_does():
+    one, other = candidates(seed=0), candidates(seed=1)
+    np.testing.assert_array_equal(infinite.gp(KEY, one)[0], infinite.gp(KEY, other)[0])
+    ntk_one, ntk_other = infinite.infinite_ntk(KEY, one)[0], infinite.infinite_ntk(KEY, other)[0]
+    assert relative_error(ntk_one, ntk_other) > 0.1
+
+
+@pytest.mark.parametrize("utility", [infinite.infinite_ntk, infinite.gp])
+def test_a_sequential_query_makes_one_kernel_and_scores_like_fresh_sets(utility, monkeypatch):
+    calls = []
+    blocks = kernels.infinite_blocks
+    monkeypatch.setattr(
+        kernels, "infinite_blocks", lambda *a, **k: calls.append(None) or blocks(*a, **k)
+    )
+    strategy = ranked(utility)
+    selection = query.sequential(KEY, strategy, candidates(), 4, lambda i: i % 3)
+    assert len(calls) == 1
+    observed = []
+    for step in range(4):
+        given = candidates()
+        for row in observed:
+            given = given.observe(row, row % 3)
+        observed.append(int(strategy(jax.random.fold_in(KEY, step), given, 1).ids[0]))
+    assert selection.ids.tolist() == observed
+
+
+@pytest.mark.parametrize("utility", [infinite.infinite_ntk, infinite.gp])
+def test_strategies_report_which_head_was_used(utility, monkeypatch):
+    assert utility(KEY, candidates())[1]["pooled_head"] == 1
+    monkeypatch.setattr(infinite_kernels, "POOLED_LIMIT", 0)
+    diagnostics = utility(KEY, candidates())[1]
+    assert diagnostics["pooled_head"] == 0
+    assert diagnostics["ridge"] == pytest.approx(1e-2)
+    assert diagnostics["condition_number"] > 1
