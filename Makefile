@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help run test check clean bench bench-peers bench-look-ahead bench-query bench-accelerator
+.PHONY: help run test check clean bench bench-peers bench-look-ahead bench-query \
+	bench-approximations bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -12,8 +13,8 @@ help:  ## list the targets
 run: $(VENV)/installed  ## MLMOC beside random on real 8x8 digits, a minute, no network
 	$(RUN) -m experiments.main --flagfile=digits.flags
 
-test: $(VENV)/installed  ## the whole test suite
-	$(RUN) -m pytest
+test: $(VENV)/installed  ## the whole test suite, on all cores
+	$(RUN) -m pytest --numprocesses=auto --dist=loadfile
 
 check: $(VENV)/installed  ## lint, formatting and types
 	$(VENV)/bin/ruff check .
@@ -31,8 +32,11 @@ bench-peers: $(VENV)/installed  ## the kernel beside other libraries, in environ
 bench-look-ahead: $(VENV)/installed  ## look-ahead beside dense solves and retraining, on MNIST
 	$(RUN) -m experiments.benchmarks.look_ahead --sample=24 $(ARGS)
 
-bench-query: $(VENV)/installed  ## images to the queried 20, every strategy, on MNIST
+bench-query: $(VENV)/installed  ## images to the queried 20: time and memory of every strategy, on MNIST
 	$(RUN) -m experiments.benchmarks.query $(ARGS)
+
+bench-approximations: $(VENV)/installed  ## each look-ahead beside retraining to convergence, on digits
+	$(RUN) -m experiments.benchmarks.approximations $(ARGS)
 
 bench-accelerator: $(VENV)/installed  ## the CIFAR100 protocol at full size, for a GPU
 	$(RUN) -m experiments.benchmarks.accelerator $(ARGS)

@@ -21,7 +21,9 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
         name, help = field.name, field.metadata["help"]
         default: typing.Any = field.default
         kinds = {types[name], *typing.get_args(types[name])}
-        if int in kinds:
+        if bool in kinds:
+            flags.DEFINE_bool(name, default, help, flag_values=values)
+        elif int in kinds:
             flags.DEFINE_integer(name, default, help, flag_values=values)
         elif float in kinds:
             flags.DEFINE_float(name, default, help, flag_values=values)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ntk_al import checks
-from ntk_al.acquisition import STRATEGIES, LookaheadOptions
+from ntk_al.acquisition import BATCH_MODES, STRATEGIES, LookaheadOptions
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
-from ntk_al.lookahead import REFERENCES
+from ntk_al.lookahead import ALL_LOGITS, CRITERIA, REFERENCES
 from ntk_al.models import MODELS
 from ntk_al.network import READOUTS
 from ntk_al.query import SCHEMES
@@ -59,6 +59,7 @@ class Config:
         "Blocks per stage of wide_resnet, hidden layers of mlp; default: the model's own.",
         least=1,
     )
+    dropout: float = _setting(0.0, "Rate of dropout before the last layer; bald needs it above 0.")
     strategy: tuple[str, ...] = _setting(
         ("mlmoc",),
         "One or more, separated by commas, compared from the same initial labels:",
@@ -92,7 +93,10 @@ class Config:
         choices=[DATASET_AUGMENTATION, *AUGMENTATIONS],
     )
     readout: str = _setting(
-        "first_logit", "The scalar whose gradient makes the kernel:", choices=READOUTS
+        "first_logit",
+        "The scalar whose gradient makes the kernel, or the kernel of all pairs of logits (small "
+        "problems):",
+        choices=[*READOUTS, ALL_LOGITS],
     )
     reference: str = _setting(
         "network", "What a change of outputs is measured from:", choices=REFERENCES
@@ -100,6 +104,25 @@ class Config:
     ridge: float = _setting(1e-4, "λ over the mean diagonal of the kernel.", least=0)
     precision: str = _setting(
         "float32", "Of the Jacobian's entries, before they are multiplied:", choices=PRECISIONS
+    )
+    batch_mode: str = _setting(
+        "top_k",
+        f"Batches of look-ahead strategies: {', or '.join(BATCH_MODES.values())}:",
+        choices=BATCH_MODES,
+    )
+    criterion: str = _setting(
+        "mlmoc", "What naive, one_step and infinite_ntk measure:", choices=CRITERIA
+    )
+    move_network: bool = _setting(
+        False,
+        "Whether labels of a sequential query move the network's outputs too, and with them "
+        "pseudo-labels and reference.",
+    )
+    retraining_epochs: int = _setting(
+        15, "Passes over the labels for each candidate of naive.", least=1
+    )
+    retraining_rate: float = _setting(
+        0.01, "Peak learning rate of naive for a candidate, and the step of one_step."
     )
     workdir: str | None = _setting(
         None, "Where records go; it must not hold another run. Default: a new one in runs/."
@@ -109,11 +132,18 @@ class Config:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             choices, least = field.metadata["choices"], field.metadata["least"]
+            whole = isinstance(field.default, int) and not isinstance(field.default, bool)
+            if whole and not isinstance(value, int):
+                raise TypeError(f"{field.name} must be a whole number, got {value!r}")
+            if isinstance(field.default, tuple) and not isinstance(value, tuple):
+                raise TypeError(f"{field.name} must be a tuple of names, got {value!r}")
             if choices is not None:
                 for name in value if isinstance(value, tuple) else (value,):
                     checks.one_of(field.name, name, choices)
             if least is not None and value is not None:
                 checks.at_least(field.name, value, least)
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2^32, got {self.seed}")
         if not self.dataset.endswith(".npz"):
             checks.one_of("dataset (or path of a .npz file)", self.dataset, DATASETS)
         if not self.strategy:
@@ -126,6 +156,8 @@ class Config:
                 "the number of candidates that a cycle scores; raise subset_size"
             )
         checks.positive("learning_rate", self.learning_rate)
+        checks.rate("dropout", self.dropout)
+        checks.positive("retraining_rate", self.retraining_rate)
 
     def training(self, dataset_augmentation: str) -> TrainingConfig:
         """How networks are fitted, on a dataset with that augmentation of its own."""
@@ -139,9 +171,22 @@ class Config:
             augmentation=dataset_augmentation if own else self.augmentation,
         )
 
-    def lookahead(self) -> LookaheadOptions:
-        """Choices of the look-ahead strategies."""
-        return LookaheadOptions(self.readout, self.reference, self.ridge, self.precision)
+    def lookahead(self, dataset_augmentation: str) -> LookaheadOptions:
+        """Choices of the look-ahead strategies, on a dataset with that augmentation of its own."""
+        return LookaheadOptions(
+            readout=self.readout,
+            reference=self.reference,
+            ridge=self.ridge,
+            precision=self.precision,
+            batch_mode=self.batch_mode,
+            criterion=self.criterion,
+            move_network=self.move_network,
+            retraining=dataclasses.replace(
+                self.training(dataset_augmentation),
+                epochs=self.retraining_epochs,
+                learning_rate=self.retraining_rate,
+            ),
+        )
 
     def check_pool(self, num_examples: int) -> None:
         """Raises ValueError unless the pool lasts for every cycle."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -10,17 +11,18 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import numpy as np
 
 from experiments import figures, records
 from experiments.config import Config
 from experiments.progress import Progress
 from ntk_al import Network, Pool, data, models, training
-from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
+from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
 from ntk_al.data import Dataset
 from ntk_al.query import SCHEMES
 from ntk_al.types import Array
 
-_PURPOSES = ("initial labels", "weights", "training", "subset", "query")
+_PURPOSES = ("initial labels", "weights", "training", "subset", "query", "loss prediction")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,8 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
       FileExistsError: the work directory holds another run.
       OSError: the work directory cannot be made.
       FileNotFoundError: the data is not there.
-      ValueError: a pool that is too small, or a model that does not take these examples.
+      ValueError: a pool that is too small, a model that does not take these examples, or a strategy
+        that needs what the model lacks.
     """
     workdir = config.workdir or _new_workdir(config)
     records.check_free(workdir)
@@ -52,7 +55,11 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
             f"{dataset.x_train.shape[1:]}: use --augmentation=none"
         )
     module = models.build(
-        config.model, dataset.num_classes, width=config.width, blocks=config.blocks
+        config.model,
+        dataset.num_classes,
+        width=config.width,
+        blocks=config.blocks,
+        dropout=config.dropout,
     )
     try:
         jax.eval_shape(module.init, jax.random.key(0), dataset.x_train[:1])
@@ -62,6 +69,10 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
             f"{dataset.x_train.shape[1:]} (convolutions need [H, W, channels]; mlp takes any "
             f"shape): {error}"
         ) from error
+    for strategy in config.strategy:
+        fresh = functools.partial(_fresh_network, config, module, strategy)
+        network = jax.eval_shape(fresh, dataset.x_train[:1])
+        requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
@@ -104,9 +115,7 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
     for cycle in range(config.cycles):
         progress.cycle(strategy, cycle)
         if network is None or config.restart == "cold":
-            network = training.initialise(
-                _key(config, "weights", cycle), experiment.module, dataset.x_train
-            )
+            network = _fresh_network(config, experiment.module, strategy, dataset.x_train, cycle)
         start = time.perf_counter()
         network, train_loss = training.fit(
             _key(config, "training", cycle),
@@ -144,6 +153,16 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
         pool = pool.label(selection.ids)
 
 
+def _fresh_network(
+    config: Config, module: nn.Module, strategy: str, x: np.ndarray, cycle: int = 0
+) -> Network:
+    """A network with the same weights for every strategy, and beside it what a strategy needs."""
+    network = training.initialise(_key(config, "weights", cycle), module, x)
+    if "loss_prediction" in STRATEGIES[strategy].needs and models.has_stages(module):
+        return models.with_loss_prediction(_key(config, "loss prediction", cycle), network, x)
+    return network
+
+
 def _query(
     experiment: Experiment, strategy: str, cycle: int, network: Network, pool: Pool
 ) -> Selection:
@@ -155,7 +174,7 @@ def _query(
         y_labeled=dataset.y_train[pool.labeled],
         x=dataset.x_train[ids],
         ids=ids,
-        options=config.lookahead(),
+        options=config.lookahead(dataset.augmentation),
     )
     return SCHEMES[config.scheme](
         _key(config, "query", cycle),

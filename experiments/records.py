@@ -28,8 +28,11 @@ class MetricsFile:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the file; a run that completed no cycle leaves none behind."""
+        empty = self._file.tell() == 0
         self._file.close()
+        if empty:
+            os.remove(self.path)
 
 
 def check_free(workdir: str) -> None:

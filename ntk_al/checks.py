@@ -40,6 +40,13 @@ def at_least(name: str, value: float, least: float) -> None:
         raise ValueError(f"{name} must be a finite number of at least {least}, got {value!r}")
 
 
+def rate(name: str, value: float) -> None:
+    """Raises ValueError unless ``value`` is a share that something is left of: 0 ≤ value < 1."""
+    _number(name, value)
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
+
+
 def _number(name: str, value: object) -> None:
     scalar_array = isinstance(value, jax.Array | np.ndarray) and value.ndim == 0
     if not (scalar_array or isinstance(value, int | float | np.number)):
@@ -74,6 +81,8 @@ def inputs(name: str, x: ArrayLike) -> None:
         raise ValueError(f"{name} is empty: it has shape {x.shape}")
     if not jnp.issubdtype(x.dtype, jnp.number):
         raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
     finite(name, x, hint="Clean or drop these examples.")
 
 
@@ -83,6 +92,11 @@ def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) ->
         raise ValueError(
             f"{first} holds examples of shape {x1.shape[1:]} but {second} of shape {x2.shape[1:]}; "
             "both must be prepared in the same way"
+        )
+    if jnp.issubdtype(x1.dtype, jnp.integer) != jnp.issubdtype(x2.dtype, jnp.integer):
+        raise ValueError(
+            f"{first} has dtype {x1.dtype} but {second} {x2.dtype}: one looks like raw images and "
+            "the other like normalised ones; both must be prepared in the same way"
         )
 
 

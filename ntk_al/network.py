@@ -43,9 +43,15 @@ READOUTS: dict[str, LogitReadout] = {"first_logit": first_logit, "sum_logits": s
 DIVERGED = "The network has diverged: retrain it with a lower learning rate."
 
 
-def _inference_arguments(module: nn.Module) -> dict[str, bool]:
+def inference_arguments(module: nn.Module) -> dict[str, bool]:
+    """The call arguments that switch this module to inference; none if it has no such argument."""
     parameters = inspect.signature(type(module).__call__).parameters
     return {name: value for name, value in INFERENCE_ARGUMENTS.items() if name in parameters}
+
+
+def training_arguments(module: nn.Module) -> dict[str, bool]:
+    """The same arguments, for training."""
+    return {name: not value for name, value in inference_arguments(module).items()}
 
 
 @functools.partial(
@@ -79,7 +85,7 @@ class Network:
 
     def logits(self, x: ArrayLike) -> Array:
         """f(x): inputs ``[N, ...]`` to logits ``[N, C]``."""
-        arguments: dict[str, Any] = _inference_arguments(self.module)
+        arguments: dict[str, Any] = inference_arguments(self.module)
         return cast(Array, self.module.apply(self.variables, x, **arguments))
 
     def readout(self, x: ArrayLike, readout: str = "first_logit") -> Array:

@@ -66,7 +66,12 @@ def dropout_rates(network: Network, x: ArrayLike) -> tuple[float, ...]:
             rates.append(module.rate)
         return call()
 
-    _with_every_call(record, lambda: jax.eval_shape(_call_logits, network, _one(x)))
+    def logits(network: Network, x: Array) -> Array:
+        return network.logits(x)
+
+    # A function of its own for every call: of one seen before, the trace would be remembered, and
+    # nothing would be recorded.
+    _with_every_call(record, lambda: jax.eval_shape(logits, network, _one(x)))
     return tuple(rates)
 
 
@@ -136,10 +141,6 @@ def _with_every_call(
 
 def _one(x: ArrayLike) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
-
-
-def _call_logits(network: Network, x: Array) -> Array:
-    return network.logits(x)
 
 
 _jitted_features = jax.jit(_features)

@@ -33,7 +33,7 @@ def sequential(
     Absorbing is the rank-one update of the posterior: no step of SGD, no factorisation, no new
     compilation. Entropy, margin and least_confidence see the posterior mean in place of the
     outputs; look-ahead criteria keep the network of before the query as reference and for their
-    pseudo-labels.
+    pseudo-labels, unless ``LookaheadOptions.move_network`` moves it along.
 
     Returns:
       The choices in order, with the utilities of the first; diagnostics are of the first, too.

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ntk_al import checks
-from ntk_al.network import Network
+from ntk_al import checks, objectives
+from ntk_al.network import Network, inference_arguments, training_arguments
+from ntk_al.objectives import LOSSES, Objective, Ranking
 from ntk_al.types import Array, PyTree
 
 Augmentation = Callable[[Array, Array], Array]
@@ -29,7 +30,8 @@ def no_augmentation(key: Array, images: Array) -> Array:
 def shift(key: Array, images: Array) -> Array:
     """Each image moved by up to an eighth of its height, both ways; zeros come in at the border.
 
-    The same as padding and a random crop: ±1 pixel for 8×8 images, ±3 for 28×28, ±4 for 32×32.
+    Images come normalised, so these zeros are the mean of their channel, a grey and not black. The
+    same as padding and a random crop: ±1 pixel for 8×8 images, ±3 for 28×28, ±4 for 32×32.
     """
     most = images.shape[1] // 8
     padded = jnp.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
@@ -56,18 +58,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 """What training does to images. Inputs of the kernel and of predictions are never augmented."""
 
 
-def squared_loss(logits: Array, targets: Array) -> Array:
-    """Σ_c (f_c − y_c)², ``[N, C]`` and ``[N, C]`` to ``[N]``."""
-    return jnp.square(logits - targets).sum(-1)
-
-
-LOSSES: dict[str, Callable[[Array, Array], Array]] = {
-    "squared": squared_loss,
-    "cross_entropy": optax.softmax_cross_entropy,
-}
-"""Losses of logits and one-hot targets. Eq. 11 of the paper is exact for ``squared``."""
-
-
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
     """How a network is fitted.
@@ -80,6 +70,8 @@ class TrainingConfig:
       momentum: of SGD.
       loss: a key of ``LOSSES``.
       augmentation: a key of ``AUGMENTATIONS``.
+      ranking: of the loss prediction of a network from ``models.with_loss_prediction``; others have
+        none.
     """
 
     epochs: int = 200
@@ -89,6 +81,7 @@ class TrainingConfig:
     momentum: float = 0.9
     loss: str = "squared"
     augmentation: str = "none"
+    ranking: Ranking = dataclasses.field(default_factory=Ranking)
 
     def __post_init__(self) -> None:
         checks.positive("epochs", self.epochs)
@@ -124,7 +117,7 @@ def fit(
     slower on CPUs. Every step has one shape, whatever L is, so a run compiles once.
 
     Args:
-      key: decides the order of the examples and the augmentation.
+      key: decides the order of the examples, the augmentation and what dropout drops.
       network: where training starts.
       x: labeled inputs, ``[L, ...]``, on the host.
       y: class ids, ``[L]``.
@@ -132,10 +125,11 @@ def fit(
       on_epoch: called after each epoch with its number and its mean loss.
 
     Returns:
-      The trained network, and the mean loss of the last epoch (augmented, in training mode).
+      The trained network, and the mean loss of the task in the last epoch (augmented, in training
+      mode).
 
     Raises:
-      DivergedError: the loss became NaN or infinite.
+      DivergedError: the loss or the variables became NaN or infinite.
       ValueError: bad inputs; augmentation of inputs that are not images.
     """
     checks.inputs("x", x)
@@ -149,12 +143,13 @@ def fit(
             f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got shape "
             f"{x.shape}; use augmentation 'none'"
         )
-    optimizer = _optimizer(config)
+    optimizer = _optimizer(config.weight_decay, config.momentum)
+    objective = objectives.of_module(network.module, config.loss, config.ranking)
     state = optimizer.init(network.params)
     batch_size = min(config.batch_size, len(x))
     steps_per_epoch = -(-len(x) // batch_size)
     schedule = np.asarray(_one_cycle(config.epochs * steps_per_epoch, config.learning_rate))
-    order_key, augmentation_key = jax.random.split(key)
+    order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
     batches = _batches(np.random.default_rng(_seed(order_key)), len(x), batch_size)
     variables = network.variables
     loss = float("nan")
@@ -166,24 +161,26 @@ def fit(
                 variables,
                 state,
                 jax.random.fold_in(augmentation_key, step),
+                jax.random.fold_in(dropout_key, step),
                 x[chosen],
                 y[chosen],
                 schedule[step],
+                epoch / config.epochs,
                 module=network.module,
                 optimizer=optimizer,
-                loss=config.loss,
+                objective=objective,
                 augmentation=config.augmentation,
             )
             losses.append(step_loss)
         loss = float(np.mean(jax.device_get(losses)))
         if not np.isfinite(loss):
-            raise DivergedError(
-                f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}. Lower "
-                f"the learning rate (it was {config.learning_rate:g}), or check that the inputs "
-                "are normalised."
-            )
+            what = f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}"
+            raise DivergedError(f"{what}. {_advice(config)}")
         if on_epoch is not None:
             on_epoch(epoch, loss)
+    if not _all_finite(variables):
+        what = f"the variables are NaN or infinite after the last of {config.epochs} epochs"
+        raise DivergedError(f"{what}. {_advice(config)}")
     return Network(network.module, variables), loss
 
 
@@ -194,51 +191,66 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
 
 @functools.partial(jax.jit, static_argnames="module")
 def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
-    return module.init(key, x)
+    arguments: dict[str, Any] = inference_arguments(module)
+    return module.init(key, x, **arguments)
 
 
 @functools.lru_cache(maxsize=32)
-def _optimizer(config: TrainingConfig) -> optax.GradientTransformation:
+def _optimizer(weight_decay: float, momentum: float) -> optax.GradientTransformation:
     """SGD with momentum, up to the learning rate, which each step brings along."""
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay), optax.trace(decay=config.momentum)
-    )
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(decay=momentum))
 
 
-@functools.partial(jax.jit, static_argnames=("module", "optimizer", "loss", "augmentation"))
+@functools.partial(jax.jit, static_argnames=("module", "optimizer", "objective", "augmentation"))
 def _step(
     variables: PyTree,
     state: Any,
-    key: Array,
+    augmentation_key: Array,
+    dropout_key: Array,
     x: Array,
     y: Array,
     learning_rate: Array,
+    progress: Array,
     *,
     module: nn.Module,
     optimizer: optax.GradientTransformation,
-    loss: str,
+    objective: Objective,
     augmentation: str,
 ) -> tuple[PyTree, Any, Array]:
-    x = AUGMENTATIONS[augmentation](key, x)
+    x = AUGMENTATIONS[augmentation](augmentation_key, x)
     others = {name: value for name, value in variables.items() if name != "params"}
+    arguments: dict[str, Any] = training_arguments(module)
 
-    def objective(params: PyTree) -> tuple[Array, PyTree]:
-        logits, updated = module.apply(
+    def value(params: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
+        run = functools.partial(
+            module.apply,
             {"params": params, **others},
             x,
-            train=True,
             mutable=list(others),
-            rngs={"dropout": key},
+            rngs={"dropout": dropout_key},
+            **arguments,
         )
-        targets = jax.nn.one_hot(y, logits.shape[-1])
-        return LOSSES[loss](logits, targets).mean(), updated
+        return objective(run, y, progress)
 
-    (value, updated), gradients = jax.value_and_grad(objective, has_aux=True)(variables["params"])
+    gradients, (loss, updated) = jax.grad(value, has_aux=True)(variables["params"])
     updates, state = optimizer.update(gradients, state, variables["params"])
     params = jax.tree.map(lambda p, u: p - learning_rate * u, variables["params"], updates)
-    return {**updated, "params": params}, state, value
+    return {**updated, "params": params}, state, loss
 
 
+@jax.jit
+def _all_finite(variables: PyTree) -> Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)]).all()
+
+
+def _advice(config: TrainingConfig) -> str:
+    return (
+        f"Lower the learning rate (it was {config.learning_rate:g}), or check that the inputs are "
+        "normalised."
+    )
+
+
+@functools.lru_cache(maxsize=32)
 def _one_cycle(num_steps: int, peak: float) -> Array:
     schedule = optax.cosine_onecycle_schedule(num_steps, peak)
     return jax.jit(jax.vmap(schedule))(jnp.arange(num_steps)).astype(jnp.float32)

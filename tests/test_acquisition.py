@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_al import query
+from ntk_al import Network, kernels, models, query, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, ranked
 from ntk_al.lookahead import CRITERIA
+from ntk_al.training import TrainingConfig
 from tests import helpers
 
 U = 9
@@ -14,18 +19,37 @@ KEY = jax.random.key(7)
 EVERY = pytest.mark.parametrize("name", STRATEGIES)
 
 
+@functools.cache
+def network(num_classes=3):
+    """A network that has what any strategy needs, with statistics that training might leave."""
+    module = models.build("convnet", num_classes, width=4, dropout=0.2)
+    plain = training.initialise(jax.random.key(0), module, helpers.images(1))
+    rng = np.random.default_rng(0)
+    statistics = jax.tree.map(
+        lambda leaf: leaf + jnp.asarray(rng.uniform(0.1, 0.5, leaf.shape), leaf.dtype),
+        plain.variables["batch_stats"],
+    )
+    plain = Network(module, {**plain.variables, "batch_stats": statistics})
+    return models.with_loss_prediction(jax.random.key(1), plain, helpers.images(1))
+
+
 def candidates(num=U, num_classes=3, order=None, **options):
     x, ids = helpers.images(num, seed=2), 100 + 3 * np.arange(num)
     if order is not None:
         x, ids = x[order], ids[order]
     return CandidateSet(
-        network=helpers.network(num_classes=num_classes),
+        network=network(num_classes),
         x_labeled=helpers.images(6, seed=1),
         y_labeled=helpers.labels(6, num_classes, seed=1),
         x=x,
         ids=ids,
         options=LookaheadOptions(**options),
     )
+
+
+def replaced(given, **changes):
+    """The same query with other candidates, of which nothing is computed yet."""
+    return dataclasses.replace(given, memory={}, **changes)
 
 
 def oracle(example_id):
@@ -45,12 +69,14 @@ def test_every_scheme_returns_k_different_ids_of_candidates(name, k, scheme):
     assert not np.isnan(selection.utilities).any()
 
 
-@EVERY
-def test_the_first_id_has_the_highest_utility(name):
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].ranks])
+def test_ids_are_those_of_the_highest_utilities_in_order(name):
     given = candidates()
     selection = STRATEGIES[name](KEY, given, 3)
-    row = list(given.ids).index(selection.ids[0])
-    assert selection.utilities[row] == selection.utilities.max()
+    rows = [list(given.ids).index(i) for i in selection.ids]
+    np.testing.assert_allclose(
+        selection.utilities[rows], np.sort(selection.utilities)[::-1][:3], rtol=1e-5
+    )
 
 
 @EVERY
@@ -82,6 +108,18 @@ def test_reordering_the_pool_changes_no_choice(name):
     np.testing.assert_allclose(shuffled.utilities, straight.utilities[order], rtol=1e-4, atol=1e-6)
     if name != "flips":  # small integers, whose last digit rounding can move
         np.testing.assert_array_equal(straight.ids, shuffled.ids)
+
+
+@EVERY
+def test_equal_candidates_are_chosen_by_the_key_and_not_by_position(name):
+    """All candidates are copies of one: nothing but the key can tell them apart."""
+    x = np.repeat(helpers.images(1, seed=2), U, axis=0)
+    picks = set()
+    for seed in range(8):
+        selection = STRATEGIES[name](jax.random.key(seed), replaced(candidates(), x=x), 2)
+        assert len(set(selection.ids.tolist())) == 2
+        picks.add(int(selection.ids[0]))
+    assert len(picks) > 2
 
 
 @EVERY
@@ -201,3 +239,184 @@ def test_candidate_sets_that_do_not_fit_are_refused():
         CandidateSet(good.network, good.x_labeled, good.y_labeled, good.x[:0], good.ids[:0])
     with pytest.raises(ValueError, match="known: linearized, network"):
         LookaheadOptions(reference="f")
+
+
+@pytest.mark.parametrize("name", ["mlmoc", "emoc", "residual"])
+def test_a_greedy_batch_is_a_sequential_query_that_is_told_the_pseudo_labels(name):
+    greedy = candidates(batch_mode="greedy")
+    logits = np.asarray(greedy.network_logits)
+    pseudo_label = dict(zip(greedy.ids.tolist(), logits.argmax(1).tolist(), strict=True))
+    chosen = STRATEGIES[name](KEY, greedy, 4)
+    told = query.sequential(KEY, STRATEGIES[name], candidates(), 4, pseudo_label.__getitem__)
+    np.testing.assert_array_equal(chosen.ids, told.ids)
+    np.testing.assert_allclose(chosen.utilities, told.utilities, rtol=1e-5)
+
+
+def test_the_first_of_a_greedy_batch_is_the_first_of_the_top_k():
+    top = STRATEGIES["mlmoc"](KEY, candidates(), 4)
+    greedy = STRATEGIES["mlmoc"](KEY, candidates(batch_mode="greedy"), 4)
+    assert top.ids[0] == greedy.ids[0]
+
+
+def test_a_greedy_batch_does_not_take_a_copy_of_its_first_pick():
+    first = STRATEGIES["mlmoc"](KEY, candidates(), 1).ids[0]
+    given = candidates()
+    copy = given.x[list(given.ids).index(first)]
+    twice = replaced(
+        given,
+        x=np.concatenate([given.x, copy[None]]),
+        ids=np.append(given.ids, 7),
+    )
+    assert {int(first), 7} == set(STRATEGIES["mlmoc"](KEY, twice, 2).ids.tolist())
+    greedy = dataclasses.replace(
+        twice, memory={}, options=LookaheadOptions(batch_mode="greedy", reference="linearized")
+    )
+    assert len({int(first), 7} & set(STRATEGIES["mlmoc"](KEY, greedy, 2).ids.tolist())) == 1
+
+
+def test_explained_variance_is_what_labels_take_from_the_variance_at_the_candidates():
+    given = candidates(ridge=1e-2)
+    selection = STRATEGIES["ev_gp"](KEY, given, 3)
+    prior = given.posterior
+    for row, utility in enumerate(selection.utilities):
+        after = prior.observe(row, 0)
+        explained = np.trace(prior.covariance) - np.trace(after.covariance)
+        assert utility == pytest.approx(explained, rel=1e-3)
+    # The greedy second pick explains most, given the first.
+    rows = [list(given.ids).index(i) for i in selection.ids]
+    left = [
+        np.trace(prior.observe(np.array([rows[0], row]), np.array([0, 0])).covariance)
+        for row in range(U)
+        if row != rows[0]
+    ]
+    second = prior.observe(np.array(rows[:2]), np.array([0, 0]))
+    assert np.trace(second.covariance) == pytest.approx(min(left), rel=1e-5)
+
+
+def lengths_by_autodiff(given):
+    """Σ_y p_y ‖∂ℓ/∂θ‖, one gradient at a time."""
+    network, logits = given.network, np.asarray(given.logits)
+
+    def length(x, label):
+        def loss(params):
+            f = network.replace_params(params).logits(x[None])[0]
+            return jnp.square(f - jnp.eye(len(f))[label]).sum()
+
+        leaves = jax.tree.leaves(jax.grad(loss)(network.params))
+        return np.sqrt(sum(float(jnp.square(leaf).sum()) for leaf in leaves))
+
+    return [
+        sum(p * length(x, label) for label, p in enumerate(helpers.softmax(f)))
+        for x, f in zip(given.x, logits, strict=True)
+    ]
+
+
+def test_expected_gradient_length_of_all_logits_is_that_of_autodiff():
+    given = candidates(4, readout="all_logits")
+    utilities = STRATEGIES["expected_gradient_length"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, lengths_by_autodiff(given), rtol=1e-4)
+
+
+@pytest.mark.parametrize("readout", ["first_logit", "sum_logits"])
+def test_expected_gradient_length_of_one_readout_is_exact_for_a_linear_model(readout):
+    module = helpers.Linear(3)
+    network = Network(module, module.init(KEY, helpers.images(1)))
+    given = replaced(candidates(4, readout=readout), network=network)
+    utilities = STRATEGIES["expected_gradient_length"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, lengths_by_autodiff(given), rtol=1e-4)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
+    rate = 0.003
+    options = {"criterion": criterion, "retraining": TrainingConfig(learning_rate=rate)}
+    given = candidates(4, **options)
+    network, logits = given.network, np.asarray(given.network_logits)
+
+    def after(x, label):
+        def loss(params):
+            f = network.replace_params(params).logits(x[None])[0]
+            return jnp.square(f - jnp.eye(3)[label]).sum()
+
+        gradient = jax.grad(loss)(network.params)
+        moved = jax.tree.map(lambda p, g: p - rate * g, network.params, gradient)
+        return np.asarray(network.replace_params(moved).logits(given.x))
+
+    expected = []
+    for x, f in zip(given.x, logits, strict=True):
+        outputs = [after(x, label) for label in range(3)]
+        changes = [np.linalg.norm(o - logits, axis=1).sum() for o in outputs]
+        entropies = [helpers.entropy(helpers.softmax(o)).sum() for o in outputs]
+        p, likely = helpers.softmax(f), f.argmax()
+        expected.append(
+            {
+                "mlmoc": changes[likely],
+                "emoc": p @ changes,
+                "eer": -(p @ entropies),
+                "flips": (outputs[likely].argmax(1) != logits.argmax(1)).sum(),
+            }[criterion]
+        )
+    utilities = STRATEGIES["one_step"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_small_step_changes_outputs_as_the_kernel_of_all_logits_says():
+    """f⁺ − f → −η Θ(x, x_j) ∂ℓ/∂f as η → 0: the step and the kernel are checked by each other."""
+    rate = 1e-4
+    given = candidates(4, retraining=TrainingConfig(learning_rate=rate))
+    logits = np.asarray(given.network_logits)
+    theta = np.asarray(kernels.joint_gram(given.network, given.x)).reshape(4, 3, 4, 3)
+    pull = 2 * (logits - np.eye(3)[logits.argmax(1)])
+    change = -rate * np.einsum("xcjd,jd->jxc", theta, pull)
+    utilities = STRATEGIES["one_step"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, np.linalg.norm(change, axis=2).sum(1), rtol=0.02)
+
+
+@pytest.mark.parametrize("criterion", ["mlmoc", "eer"])
+def test_naive_is_the_criterion_after_training_with_each_candidate(criterion):
+    config = TrainingConfig(epochs=2, batch_size=4, learning_rate=0.01)
+    given = candidates(3, criterion=criterion, retraining=config)
+    logits = np.asarray(given.network_logits)
+    utility_key, _ = jax.random.split(KEY)
+
+    def after(x, label):
+        network, _ = training.fit(
+            utility_key,
+            given.network,
+            np.concatenate([given.x_labeled, x[None]]),
+            np.append(given.y_labeled, label),
+            config,
+        )
+        return np.asarray(network.predict(given.x))
+
+    expected = []
+    for x, f in zip(given.x, logits, strict=True):
+        if criterion == "mlmoc":
+            expected.append(np.linalg.norm(after(x, f.argmax()) - logits, axis=1).sum())
+        else:
+            entropies = [helpers.entropy(helpers.softmax(after(x, y))).sum() for y in range(3)]
+            expected.append(-(helpers.softmax(f) @ entropies))
+    utilities = STRATEGIES["naive"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, expected, rtol=1e-4)
+
+
+def test_naive_retraining_needs_class_ids():
+    given = replaced(candidates(3), y_labeled=np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
+    with pytest.raises(ValueError, match="needs class ids"):
+        STRATEGIES["naive"](KEY, given, 1)
+
+
+def test_a_moved_network_is_where_the_label_took_the_posterior():
+    fixed, moved = candidates(), candidates(move_network=True)
+    before = fixed.posterior
+    after = moved.observe(2, 1).observe(5, 0).posterior
+    step = after.mean - before.mean
+    np.testing.assert_allclose(after.logits, before.logits + step, atol=1e-5)
+    np.testing.assert_allclose(after.offset, before.offset, atol=1e-5)
+    np.testing.assert_array_equal(fixed.observe(2, 1).posterior.logits, before.logits)
+    # Labels that came before the posterior was needed move it as well.
+    first = candidates(move_network=True)
+    first.posterior  # noqa: B018
+    np.testing.assert_allclose(
+        first.observe(2, 1).observe(5, 0).posterior.logits, after.logits, rtol=1e-4, atol=1e-6
+    )

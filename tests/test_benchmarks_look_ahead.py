@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.benchmarks import accelerator, agreement, look_ahead, measuring, query
+from experiments.benchmarks import (
+    accelerator,
+    agreement,
+    approximations,
+    look_ahead,
+    measuring,
+    query,
+)
 from ntk_al import lookahead
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -51,10 +58,15 @@ def test_no_time_is_reported_for_wrong_scores(monkeypatch):
 
 
 def test_a_query_is_timed_by_strategy_and_stage():
-    rows = query.main(["--quick", "--rounds=2", "--memory="])
+    chosen = "mlmoc,naive,bald,margin"
+    rows = query.main(
+        ["--quick", "--rounds=2", "--sample=1", "--memory=", f"--strategies={chosen}"]
+    )
     by_name = {row["query"].strip(): row for row in rows}
-    assert set(query.CHOICES) < set(by_name)
+    assert set(chosen.split(",")) < set(by_name)
     assert by_name["entropy"]["ratio"] == 1
+    assert by_name["naive"]["timed on"] == "1 of 60 candidates"
+    assert by_name["naive"]["seconds"] > by_name["mlmoc"]["seconds"]
     stages = ("kernel", "factorisation and S", "scores", "rest")
     assert sum(by_name[stage]["share"] for stage in stages) == pytest.approx(1)
 
@@ -67,6 +79,19 @@ def test_the_memory_of_a_query_is_measured_in_a_fresh_process(monkeypatch, capsy
     assert [executable, m, module] == [sys.executable, "-m", query.__name__]
     query.main(flags)
     assert int(capsys.readouterr().out.split()[-1]) >= 0
+
+
+def test_approximations_are_compared_with_retraining(tmp_path):
+    output = tmp_path / "rows.json"
+    rows = approximations.main(["--quick", "--models=mlp", f"--output={output}"])
+    assert [row["method"] for row in rows] == list(approximations.METHODS)
+    assert all(-1 <= row["spearman"] <= 1 and 0 <= row["top tenth"] <= 1 for row in rows)
+    assert json.loads(output.read_text())["rows"] == rows
+
+
+def test_the_shared_top_counts_what_both_put_there():
+    assert agreement.shared_top([5, 4, 3, 2, 1], [5, 1, 4, 2, 3], 2) == 0.5
+    assert agreement.shared_top([1, 2, 3], [1, 2, 3], 2) == 1
 
 
 def test_the_accelerator_benchmark_runs_without_packages_of_data_and_oracles(tmp_path):

@@ -77,7 +77,9 @@ def test_a_width_that_cannot_be_halved_is_refused():
 def test_unknown_models_and_options_list_the_known_ones():
     with pytest.raises(ValueError, match="known: convnet, mlp, resnet18, wide_resnet"):
         models.build("vgg", 10)
-    with pytest.raises(ValueError, match="'resnet18' has no option 'blocks'; its options: width"):
+    with pytest.raises(
+        ValueError, match="'resnet18' has no option 'blocks'; its options: dropout, width"
+    ):
         models.build("resnet18", 10, blocks=2)
     with pytest.raises(ValueError, match="width must be"):
         models.build("mlp", 10, width=0)

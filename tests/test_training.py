@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from ntk_al import data, models, training
+from ntk_al import data, models, objectives, training
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
 from tests import helpers
 
@@ -58,7 +59,7 @@ def test_one_step_is_sgd_by_hand():
 
 
 def test_the_squared_loss_is_summed_over_classes():
-    loss = training.squared_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
+    loss = objectives.squared_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
     np.testing.assert_allclose(loss, [2.0])
 
 
@@ -132,6 +133,57 @@ def test_augmentation_keeps_shape_and_kind(name):
     augmented = AUGMENTATIONS[name](KEY, x)
     assert augmented.shape == x.shape
     assert augmented.dtype == x.dtype
+
+
+class Named(nn.Module):
+    """A network whose call argument for training has another name, or that has none."""
+
+    @nn.compact
+    def __call__(self, x):
+        return self.outputs(x, train=False)
+
+    def outputs(self, x, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(x.reshape(len(x), -1))
+        return nn.Dense(3)(nn.Dropout(0.2, deterministic=not train)(x))
+
+
+class Deterministic(Named):
+    @nn.compact
+    def __call__(self, x, deterministic):
+        return self.outputs(x, train=not deterministic)
+
+
+class IsTraining(Named):
+    @nn.compact
+    def __call__(self, x, *, is_training):
+        return self.outputs(x, train=is_training)
+
+
+@pytest.mark.parametrize(
+    ("module", "switches"), [(Named(), False), (Deterministic(), True), (IsTraining(), True)]
+)
+def test_a_module_is_trained_whatever_its_argument_is_called(module, switches):
+    x, y = helpers.images(8) + 1, helpers.labels(8)
+    start = training.initialise(KEY, module, x)
+    trained, _ = training.fit(KEY, start, x, y, QUICK)
+    assert np.abs(trained.logits(x) - start.logits(x)).max() > 1e-3
+    statistics = [net.variables["batch_stats"]["BatchNorm_0"]["mean"] for net in (start, trained)]
+    assert (np.abs(statistics[0] - statistics[1]).max() > 0.1) == switches
+
+
+def test_training_for_more_epochs_compiles_no_new_step(compilations):
+    x, y, start = helpers.images(8), helpers.labels(8), fresh()
+    training.fit(KEY, start, x, y, QUICK)
+    before = len(compilations)
+    longer = dataclasses.replace(QUICK, epochs=5, learning_rate=0.1)
+    training.fit(KEY, start, x, y, longer)
+    assert len(compilations) - before <= 4  # the schedule
+
+
+def test_variables_that_the_last_step_made_infinite_are_not_returned():
+    config = TrainingConfig(epochs=1, batch_size=4, learning_rate=1e39)
+    with pytest.raises(training.DivergedError, match="after the last of 1 epochs"):
+        training.fit(KEY, fresh(), helpers.images(4), helpers.labels(4), config)
 
 
 def test_divergence_stops_the_training_and_says_what_to_do():

@@ -27,6 +27,12 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 
+def shared_top(a: ArrayLike, b: ArrayLike, count: int) -> float:
+    """The share of the ``count`` largest of ``b`` that are among the ``count`` largest of ``a``."""
+    top_a, top_b = (set(np.argsort(np.asarray(v))[-count:].tolist()) for v in (a, b))
+    return len(top_a & top_b) / count
+
+
 def _ranks(values: ArrayLike) -> np.ndarray:
     _, group, sizes = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     return (np.cumsum(sizes) - (sizes - 1) / 2)[group]

@@ -7,41 +7,104 @@ All strategies see one network and the same candidates, and begin each time with
 Stages of the look-ahead are timed on their own, in the same rounds. Compilation is left out of the
 times; it is what the first query of a process takes on top. Peak memory is what a first query adds
 to a fresh process, compilation included.
+
+What would take hours is timed on a part and multiplied, as the column "timed on" says: strategies
+that train for every candidate on a sample of the candidates, with outputs compared at all of them;
+infinite-width kernels on fewer candidates, by the square of the number of examples. Their memory is
+that of the part. ``bald`` sees the same weights with dropout, ``learning_loss`` with an untrained
+loss-prediction module: neither changes a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
+import numpy as np
 
 from experiments.benchmarks import compilation, measuring, protocol
 from experiments.benchmarks.protocol import Problem
-from ntk_al import kernels, lookahead, posterior
+from ntk_al import Network, kernels, lookahead, models, posterior
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
-from ntk_al.types import Array
+from ntk_al.types import Array, ArrayLike
 
-CHOICES = ("mlmoc", "emoc", "eer", "flips", "residual", "entropy", "margin")
+PER_CANDIDATE = ("naive", "one_step")
+PER_PAIR = ("infinite_ntk", "gp")
 BASELINE = "entropy"
 STAGED = "mlmoc"
-COLUMNS = ("query", "seconds", "ratio", "share", "compilation", "memory MiB")
+COLUMNS = ("query", "seconds", "ratio", "share", "compilation", "memory MiB", "timed on")
 
 
-def query(problem: Problem, strategy: str) -> Selection:
-    """The choice of a strategy that starts from images, labels and a network."""
-    candidates = problem.candidates
-    afresh = CandidateSet(
-        candidates.network,
-        candidates.x_labeled,
-        candidates.y_labeled,
-        candidates.x,
-        candidates.ids,
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """A query, or a part of one that stands for it.
+
+    Attributes:
+      candidates: with nothing computed yet.
+      num_queried: k.
+      factor: by which the time of this part is multiplied.
+      part: what is timed, where it is not all.
+    """
+
+    candidates: CandidateSet
+    num_queried: int
+    factor: float = 1.0
+    part: str | None = None
+
+    def __call__(self, strategy: str) -> Selection:
+        """The choice of a strategy that starts from images, labels and a network."""
+        afresh = dataclasses.replace(self.candidates, memory={})
+        return STRATEGIES[strategy](jax.random.key(0), afresh, self.num_queried)
+
+
+class Sampled(CandidateSet):
+    """Candidates of which few may be chosen, so that few are scored; all are evaluated."""
+
+    num_available: ClassVar[int] = 2
+
+    @property
+    def available(self) -> np.ndarray:
+        """The first ones."""
+        return np.arange(len(self.x)) < self.num_available
+
+
+def query(problem: Problem, strategy: str, sample: int) -> Query:
+    """The query of one strategy, cut down where it would take hours.
+
+    Args:
+      problem: what is queried.
+      strategy: a key of ``STRATEGIES``.
+      sample: candidates that are really trained for; infinite kernels take a hundred times as many.
+    """
+    given = problem.candidates
+    given = dataclasses.replace(
+        given, network=fitting_network(given.network, STRATEGIES[strategy].needs, given.x)
     )
-    return STRATEGIES[strategy](jax.random.key(0), afresh, problem.num_queried)
+    num_pool, num_labeled = len(given.x), len(given.x_labeled)
+    if strategy in PER_CANDIDATE:
+        values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+        limited = type("Limited", (Sampled,), {"num_available": sample})(**values)
+        return Query(limited, 1, num_pool / sample, f"{sample} of {num_pool} candidates")
+    few = 100 * sample
+    if strategy in PER_PAIR and few < num_pool:
+        part = dataclasses.replace(given, x=given.x[:few], ids=given.ids[:few])
+        factor = ((num_labeled + num_pool) / (num_labeled + few)) ** 2
+        return Query(part, problem.num_queried, factor, f"{few} of {num_pool} candidates")
+    return Query(given, problem.num_queried)
+
+
+def fitting_network(network: Network, needs: Sequence[str], x: ArrayLike) -> Network:
+    """The network with what a strategy needs of it, at no change of its weights."""
+    if "dropout" in needs:
+        return Network(network.module.clone(dropout=0.1), network.variables)
+    if "loss_prediction" in needs:
+        return models.with_loss_prediction(jax.random.key(0), network, np.asarray(x[:1]))
+    return network
 
 
 def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:
@@ -63,7 +126,12 @@ def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:
 
 
 def measure(
-    problem: Problem, strategies: Sequence[str], *, rounds: int, memory: dict[str, float]
+    problem: Problem,
+    strategies: Sequence[str],
+    *,
+    rounds: int,
+    sample: int,
+    memory: dict[str, float],
 ) -> list[dict[str, Any]]:
     """The rows of the table: strategies, and after ``STAGED`` its stages.
 
@@ -71,20 +139,32 @@ def measure(
       problem: what is queried.
       strategies: keys of ``STRATEGIES``, with ``BASELINE`` among them.
       rounds: times are medians of so many.
+      sample: see ``query``.
       memory: peak memory of strategies, in MiB, as far as it is known.
     """
-    queries = {name: functools.partial(query, problem, name) for name in strategies}
-    compiling = {name: compilation.timed(call)[1] for name, call in queries.items()}
+    queries = {name: query(problem, name, sample) for name in strategies}
+    calls: dict[str, Callable[[], Any]] = {
+        name: functools.partial(queries[name], name) for name in strategies
+    }
+    compiling = {name: compilation.timed(call)[1] for name, call in calls.items()}
     parts = stages(problem.candidates) if STAGED in queries else {}
     for call in parts.values():
         measuring.timed(call)
-    times = measuring.interleave({**queries, **parts}, rounds)
+    times = measuring.interleave({**calls, **parts}, rounds)
     seconds = {name: measuring.median(values) for name, values in times.items()}
+    for name in queries:
+        seconds[name] *= queries[name].factor
     rows = []
     for name in queries:
-        ratio = seconds[name] / seconds[BASELINE]
-        row = {"query": name, "seconds": seconds[name], "ratio": ratio}
-        rows.append({**row, "compilation": compiling[name], "memory MiB": memory.get(name)})
+        row = {
+            "query": name,
+            "seconds": seconds[name],
+            "ratio": seconds[name] / seconds[BASELINE],
+            "compilation": compiling[name],
+            "memory MiB": memory.get(name),
+            "timed on": queries[name].part,
+        }
+        rows.append(row)
         if name == STAGED:
             rest = seconds[name] - sum(seconds[part] for part in parts)
             for part, duration in [*((part, seconds[part]) for part in parts), ("rest", rest)]:
@@ -104,22 +184,23 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     protocol.add_arguments(parser)
-    parser.add_argument("--strategies", default=",".join(CHOICES), help="separated by commas")
-    parser.add_argument(
-        "--memory", default="mlmoc,residual,entropy", help="strategies whose memory is measured"
-    )
-    parser.add_argument("--memory_of", choices=CHOICES, help=argparse.SUPPRESS)
+    every = ",".join(STRATEGIES)
+    parser.add_argument("--strategies", default=every, help="separated by commas")
+    parser.add_argument("--sample", type=int, default=4, help="candidates that are trained for")
+    parser.add_argument("--memory", default=every, help="strategies whose memory is measured")
+    parser.add_argument("--memory_of", choices=STRATEGIES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.memory_of:
         # Memory does not depend on the weights, and training would raise the peak.
         untrained = protocol.load(options, train=False)
-        measuring.print_peak_memory(lambda: query(untrained, options.memory_of))
+        call = functools.partial(query(untrained, options.memory_of, 1), options.memory_of)
+        measuring.print_peak_memory(call)
         return []
     strategies = list(dict.fromkeys([*options.strategies.split(","), BASELINE]))
     # Before this process takes the accelerator's memory for itself.
     memory = {s: peak_memory(s, arguments) for s in options.memory.split(",") if s in strategies}
     problem = protocol.load(options)
-    rows = measure(problem, strategies, rounds=options.rounds, memory=memory)
+    rows = measure(problem, strategies, rounds=options.rounds, sample=options.sample, memory=memory)
     protocol.report(problem, rows, COLUMNS, options)
     return rows
 

@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ntk_al import checks, kernels, lookahead, posterior, probing
+from ntk_al import checks, joint_posterior, kernels, lookahead, posterior, probing
+from ntk_al.joint_posterior import JointPosterior
 from ntk_al.network import READOUTS, Network
 from ntk_al.posterior import Posterior
+from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike
 
 T = TypeVar("T")
+Belief = TypeVar("Belief", Posterior, JointPosterior, Posterior | JointPosterior)
 
 
 BATCH_MODES = {
@@ -24,22 +27,43 @@ BATCH_MODES = {
 """How a look-ahead strategy makes a batch of scores."""
 
 
+RETRAINING = TrainingConfig(epochs=15, learning_rate=0.01)
+"""For each candidate of ``naive``: from trained weights, a tenth of the usual learning rate."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LookaheadOptions:
-    """Choices of the look-ahead strategies; see ``lookahead.score``."""
+    """Choices of the look-ahead strategies.
+
+    Attributes:
+      readout: see ``lookahead.score``, as for those that follow.
+      reference: what a change of outputs is measured from.
+      ridge: λ over the mean diagonal of the kernel.
+      precision: of the Jacobian's entries.
+      batch_mode: how scores make a batch, a key of ``BATCH_MODES``.
+      criterion: of ``naive``, ``one_step`` and ``infinite_ntk``, a key of ``lookahead.CRITERIA``.
+      move_network: whether a label that comes within a query moves the network's outputs, and so
+        pseudo-labels and what changes are measured from, by the step that moves the posterior.
+      retraining: how ``naive`` trains for each candidate; its learning rate is also the step of
+        ``one_step``.
+    """
 
     readout: str = "first_logit"
     reference: str = "network"
     ridge: float = 1e-4
     precision: str = "float32"
     batch_mode: str = "top_k"
+    criterion: str = "mlmoc"
+    move_network: bool = False
+    retraining: TrainingConfig = RETRAINING
 
     def __post_init__(self) -> None:
-        checks.one_of("readout", self.readout, READOUTS)
+        checks.one_of("readout", self.readout, (*READOUTS, lookahead.ALL_LOGITS))
         checks.one_of("reference", self.reference, lookahead.REFERENCES)
         checks.at_least("ridge", self.ridge, 0)
         checks.one_of("precision", self.precision, kernels.PRECISIONS)
         checks.one_of("batch_mode", self.batch_mode, BATCH_MODES)
+        checks.one_of("criterion", self.criterion, lookahead.CRITERIA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +92,7 @@ class CandidateSet:
     ids: np.ndarray
     options: LookaheadOptions = LookaheadOptions()
     observed: tuple[tuple[int, int], ...] = ()
-    belief: Posterior | None = None
+    belief: Posterior | JointPosterior | None = None
     memory: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -145,24 +169,36 @@ class CandidateSet:
         return np.concatenate([np.asarray(targets), observed.astype(targets.dtype)])
 
     @functools.cached_property
-    def posterior(self) -> Posterior:
+    def posterior(self) -> Posterior | JointPosterior:
         """The retrained linearised network at the candidates, with every label seen so far."""
         if self.belief is not None:
             return self.belief
+        return self.absorb(self.once("posterior", self._condition))
+
+    def absorb(self, belief: Belief) -> Belief:
+        """A posterior at the candidates, with the labels that came within this query."""
+        if not self.observed:
+            return belief
+        rows, labels = np.transpose(self.observed)
+        return belief.observe(rows, labels, move_network=self.options.move_network)
+
+    def _condition(self) -> Posterior | JointPosterior:
+        options = self.options
+        if options.readout == lookahead.ALL_LOGITS:
+            return joint_posterior.condition(
+                kernels.joint_blocks(self.network, self.x_labeled, self.x),
+                self.residual,
+                self.network_logits,
+                ridge=options.ridge,
+            )
         blocks = kernels.blocks(
             self.network,
             self.x_labeled,
             self.x,
-            readout=self.options.readout,
-            precision=self.options.precision,
+            readout=options.readout,
+            precision=options.precision,
         )
-        belief = posterior.condition(
-            blocks, self.residual, self.network_logits, ridge=self.options.ridge
-        )
-        if not self.observed:
-            return belief
-        rows, labels = np.transpose(self.observed)
-        return belief.observe(rows, labels)
+        return posterior.condition(blocks, self.residual, self.network_logits, ridge=options.ridge)
 
     @property
     def residual(self) -> Array:
@@ -176,7 +212,11 @@ class CandidateSet:
         return dataclasses.replace(
             self,
             observed=(*self.observed, (row, label)),
-            belief=self.posterior.observe(row, label) if known else None,
+            belief=(
+                self.posterior.observe(row, label, move_network=self.options.move_network)
+                if known
+                else None
+            ),
         )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 from ntk_al import probing
 from ntk_al.acquisition.strategy import Strategy
+from ntk_al.kernels import twins
+from ntk_al.models import MODELS, WithLossPrediction, has_stages
 from ntk_al.network import Network
 from ntk_al.types import ArrayLike
 
@@ -35,7 +37,34 @@ def dropout(network: Network, x: ArrayLike) -> str | None:
     )
 
 
-NEEDS: dict[str, Need] = {"features": features, "dropout": dropout}
+def infinite_twin(network: Network, x: ArrayLike) -> str | None:
+    """A row for the module in ``kernels.TWINS``, which gives its infinite-width kernel."""
+    del x
+    try:
+        twins.find(network.module)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def loss_prediction(network: Network, x: ArrayLike) -> str | None:
+    """A loss-prediction module beside the network."""
+    del x
+    if isinstance(network.module, WithLossPrediction):
+        return None
+    names = ", ".join(sorted(name for name, model in MODELS.items() if has_stages(model)))
+    return (
+        f"the network {type(network.module).__name__} predicts no losses; wrap one that has stages "
+        f"(of the models here: {names}) with models.with_loss_prediction before it is trained"
+    )
+
+
+NEEDS: dict[str, Need] = {
+    "features": features,
+    "dropout": dropout,
+    "infinite_twin": infinite_twin,
+    "loss_prediction": loss_prediction,
+}
 
 
 def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: ArrayLike) -> None:
@@ -50,9 +79,9 @@ def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: Ar
     Raises:
       ValueError: what is lacking, and the strategies that would work.
     """
-    lacking = {need: lack for need in NEEDS if (lack := NEEDS[need](network, x))}
-    missing = [lacking[need] for need in strategies[name].needs if need in lacking]
+    missing = [lack for need in strategies[name].needs if (lack := NEEDS[need](network, x))]
     if missing:
+        lacking = {need for need in NEEDS if NEEDS[need](network, x)}
         work = [n for n, s in strategies.items() if not any(need in lacking for need in s.needs)]
         raise ValueError(
             f"the strategy {name!r} cannot be used: {'; '.join(missing)}. With this network these "

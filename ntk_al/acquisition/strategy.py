@@ -12,12 +12,12 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.types import Array, ArrayLike
 
-Utility = Callable[[Array, CandidateSet], tuple[Array, dict[str, float]]]
+Utility = Callable[[Array, CandidateSet], tuple[ArrayLike, dict[str, float]]]
 """A PRNG key and the candidates to utilities ``[U]`` (higher = queried first) and diagnostics."""
 
-JointChoice = Callable[[Array, CandidateSet, int], tuple[np.ndarray, Array, dict[str, float]]]
-"""A PRNG key, the candidates and k to the rows chosen in order ``[k]``, utilities ``[U]`` before the
-first choice, and diagnostics. Rows that are not ``candidates.available`` must not be chosen, and
+JointChoice = Callable[[Array, CandidateSet, int], tuple[np.ndarray, ArrayLike, dict[str, float]]]
+"""A PRNG key, the candidates and k to the rows chosen in order ``[k]``, utilities ``[U]`` before
+the first choice, and diagnostics. Rows that are not ``candidates.available`` must not be chosen;
 what is random or tied must go by id and not by position."""
 
 
@@ -53,7 +53,7 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = ()) -> Strategy:
         utility_key, tie_key = jax.random.split(key)
         values, diagnostics = utility(utility_key, candidates)
         utilities = _masked(values, available)
-        order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -utilities))
+        order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -_significant(utilities)))
         # A candidate whose utility is −inf is still preferred to one that is not available.
         order = order[np.argsort(~available[order], kind="stable")]
         return Selection(candidates.ids[order[:k]], utilities, diagnostics)
@@ -89,7 +89,13 @@ def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:
     return int(largest[tie_breaks[largest].argmax()])
 
 
-def _masked(values: Array | np.ndarray, available: np.ndarray) -> np.ndarray:
+def _significant(values: np.ndarray, digits: int = 6) -> np.ndarray:
+    """Values to so many digits: copies of an example differ by their place in a batch, and tie."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa, digits), exponent)
+
+
+def _masked(values: ArrayLike, available: np.ndarray) -> np.ndarray:
     utilities = np.array(values, np.float64)
     utilities[~available | np.isnan(utilities)] = -np.inf
     return utilities

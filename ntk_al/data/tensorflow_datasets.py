@@ -58,7 +58,7 @@ class TfdsSource:
         try:
             source = builder.as_data_source(split=split)
         except (AssertionError, KeyError, OSError, ValueError, NotImplementedError) as error:
-            raise FileNotFoundError(self._how_to_prepare(builder)) from error
+            raise FileNotFoundError(f"{self._how_to_prepare(builder)}\n({error})") from error
         images, labels = [], []
         for i in range(len(source)):
             example = source[i]

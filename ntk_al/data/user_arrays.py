@@ -25,12 +25,23 @@ def load_npz(path: str) -> Dataset:
     if not os.path.exists(path):
         raise FileNotFoundError(f"no such file: {os.path.abspath(path)}")
     x_train, y_train, x_test, y_test = _read(path)
-    if x_train.ndim == 3:
-        x_train = x_train[..., None]
-    if x_test.ndim == 3:
-        x_test = x_test[..., None]
-    num_classes = 1 + max((int(y.max()) for y in (y_train, y_test) if y.size), default=0)
-    return Dataset(path, x_train, y_train, x_test, y_test, num_classes=max(2, num_classes))
+    x_train, x_test = _as_images(x_train), _as_images(x_test)
+    integer = all(np.issubdtype(y.dtype, np.integer) for y in (y_train, y_test))
+    labels = np.concatenate([y_train.ravel(), y_test.ravel()]) if integer else np.zeros(1, int)
+    highest = int(labels.max(initial=0))
+    if highest >= max(2, labels.size) and integer:
+        raise ValueError(
+            f"{path} has labels up to {highest} for {labels.size} examples; class ids count from 0 "
+            "without gaps, and np.unique(y, return_inverse=True)[1] makes them so"
+        )
+    return Dataset(path, x_train, y_train, x_test, y_test, num_classes=max(2, 1 + highest))
+
+
+def _as_images(x: np.ndarray) -> np.ndarray:
+    """With an axis of channels where there is none, and 0 and 1 for truth values."""
+    if x.dtype == bool:
+        x = x.astype(np.uint8)
+    return x[..., None] if x.ndim == 3 else x
 
 
 def _read(path: str) -> list[np.ndarray]:

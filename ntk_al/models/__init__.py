@@ -1,7 +1,8 @@
 """Flax Linen networks, by name.
 
 Every model maps images ``[N, H, W, channels]`` (``mlp``: inputs of any shape) to logits ``[N, C]``
-through ``module.apply(variables, x, train=False)``. To add one, add a row.
+through ``module.apply(variables, x, train=False)``. To add one, add a row. One that also has a
+method ``with_stages``, as ``ResNet18`` has it, can be given a prediction of its losses.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ import dataclasses
 import flax.linen as nn
 
 from ntk_al import checks
+from ntk_al.models.loss_prediction import (
+    WithLossPrediction,
+    has_stages,
+    predicted_losses,
+    with_loss_prediction,
+)
 from ntk_al.models.resnet import ResNet18
 from ntk_al.models.small import MLP, ConvNet
 from ntk_al.models.wide_resnet import WideResNet
@@ -23,17 +30,17 @@ MODELS: dict[str, type[nn.Module]] = {
 }
 
 
-def build(name: str, num_classes: int, **options: int | None) -> nn.Module:
+def build(name: str, num_classes: int, **options: float | None) -> nn.Module:
     """A model by name, with the options that are not ``None``.
 
     Args:
       name: a key of ``MODELS``.
       num_classes: C.
-      **options: attributes of the module, such as ``width`` and ``blocks``.
+      **options: attributes of the module, such as ``width``, ``blocks`` and ``dropout``.
 
     Raises:
-      ValueError: an unknown model, or an option that it does not have; the message lists those it
-        has.
+      ValueError: an unknown model, an option that it does not have (the message lists those it
+        has), or a value out of range.
     """
     checks.one_of("model", name, MODELS)
     model = MODELS[name]
@@ -43,8 +50,19 @@ def build(name: str, num_classes: int, **options: int | None) -> nn.Module:
         if key not in known:
             has = ", ".join(sorted(known)) or "none"
             raise ValueError(f"the model {name!r} has no option {key!r}; its options: {has}")
-        checks.positive(key, value)
+        (checks.rate if key == "dropout" else checks.positive)(key, value)
     return model(num_classes=num_classes, **given)
 
 
-__all__ = ["MLP", "MODELS", "ConvNet", "ResNet18", "WideResNet", "build"]
+__all__ = [
+    "MLP",
+    "MODELS",
+    "ConvNet",
+    "ResNet18",
+    "WideResNet",
+    "WithLossPrediction",
+    "build",
+    "has_stages",
+    "predicted_losses",
+    "with_loss_prediction",
+]

@@ -26,3 +26,15 @@ def batch_norm(x: Array, *, train: bool) -> Array:
     small labeled set allows.
     """
     return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+
+
+def head(features: Array, num_classes: int, dropout: float, *, train: bool) -> Array:
+    """The last layer, after dropout of its inputs if the rate is above 0; ``[N, d]`` to ``[N, C]``.
+
+    Dropout is nowhere else. Before a BatchNorm it would change the variance from training to
+    inference, and the running statistics would be wrong (Li et al. 2019, arXiv:1801.05134); here
+    none comes after it. To draw from such a network is to draw its last layer's weights alone.
+    """
+    if dropout > 0:
+        features = nn.Dropout(dropout, deterministic=not train)(features)
+    return nn.Dense(num_classes)(features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flax.linen as nn
 
-from ntk_al.models.layers import batch_norm, conv
+from ntk_al.models.layers import batch_norm, conv, head
 from ntk_al.types import Array
 
 
@@ -19,16 +19,23 @@ class WideResNet(nn.Module):
       blocks: residual blocks per stage.
       width: maximum width, the channels of the last stage; a multiple of 2^(stages − 1).
       stages: the first has ``width / 2^(stages − 1)`` channels.
+      dropout: rate of dropout before the last layer, 0 for none; ``layers.head`` says why there.
     """
 
     num_classes: int
     blocks: int = 1
     width: int = 640
     stages: int = 3
+    dropout: float = 0.0
 
-    @nn.compact
     def __call__(self, x: Array, train: bool = False) -> Array:
         """Images ``[N, H, W, channels]`` to logits ``[N, C]``."""
+        logits, _ = self.with_stages(x, train)
+        return logits
+
+    @nn.compact
+    def with_stages(self, x: Array, train: bool = False) -> tuple[Array, tuple[Array, ...]]:
+        """The logits, and the sum that each stage ends in, ``[N, h, w, c]`` each."""
         narrowest = 2 ** (self.stages - 1)
         if self.width % narrowest:
             raise ValueError(
@@ -36,13 +43,16 @@ class WideResNet(nn.Module):
                 f"{narrowest}, got {self.width}"
             )
         x = conv(16)(x)
+        stages = []
         for stage in range(self.stages):
             features = self.width // 2 ** (self.stages - 1 - stage)
             for block in range(self.blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 x = _pre_activation_block(x, features, stride, train=train)
+            stages.append(x)
         x = nn.relu(batch_norm(x, train=train))
-        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+        logits = head(x.mean((1, 2)), self.num_classes, self.dropout, train=train)
+        return logits, tuple(stages)
 
 
 def _pre_activation_block(x: Array, features: int, stride: int, *, train: bool) -> Array:
