@@ -212,7 +212,7 @@ def test_settings_of_the_ranking_out_of_range_are_refused(setting):
 def test_an_experiment_with_learning_loss_and_bald(tmp_path, model, scheme):
     strategies = ("learning_loss", "bald")
     settings = {"model": model, "scheme": scheme, "strategy": strategies, "dropout": 0.1}
-    lines = run(tmp_path, **settings, subset_size=20)
+    lines = run(tmp_path, **settings, subset_size=20, batch_size=8)
     assert [(line["strategy"], line["num_labeled"]) for line in lines] == [
         (strategy, number) for strategy in strategies for number in (12, 16)
     ]
