@@ -148,6 +148,7 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
             "queried": selection.ids.tolist(),
             "ridge": selection.diagnostics.get("ridge"),
             "condition_number": selection.diagnostics.get("condition_number"),
+            "diagnostics": selection.diagnostics,
             "git_revision": revision,
         }
         pool = pool.label(selection.ids)

@@ -33,7 +33,7 @@ SMALL = {
 TIMES = ("train_seconds", "query_seconds")
 FIELDS = {
     "strategy", "scheme", "seed", "cycle", "num_labeled", "test_accuracy", "train_loss", *TIMES,
-    "queried", "ridge", "condition_number", "git_revision",
+    "queried", "ridge", "condition_number", "diagnostics", "git_revision",
 }  # fmt: skip
 
 
@@ -193,12 +193,12 @@ WRONG = {
     "subset": ({"subset_size": 1400}, "is larger than the pool"),
     "dataset": ({"dataset": "imagenet"}, "known: cifar10, cifar100, digits, mnist, svhn"),
     "model": ({"model": "vgg"}, "known: convnet, mlp, resnet18, wide_resnet"),
-    "strategy": ({"strategy": ("mlmco",)}, "known: eer, emoc, entropy"),
+    "strategy": ({"strategy": ("mlmco",)}, "known: badge, bait, bald, coreset"),
     "no strategy": ({"strategy": ()}, "no strategy was named"),
     "twice": ({"strategy": ("random", "random")}, "named twice"),
     "scheme": ({"scheme": "greedy"}, "known: batch, sequential"),
     "restart": ({"restart": "hot"}, "known: cold, warm"),
-    "readout": ({"readout": "all"}, "known: first_logit, sum_logits"),
+    "readout": ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
     "reference": ({"reference": "f"}, "known: linearized, network"),
     "ridge": ({"ridge": -1.0}, "ridge must be"),
     "learning rate": ({"learning_rate": float("nan")}, "learning_rate must be"),
@@ -249,7 +249,7 @@ def test_a_wrong_command_line_is_explained_without_a_traceback(arguments, messag
 
 def test_help_describes_every_flag():
     text = main("--help").stdout
-    assert all(f"--{field.name}:" in text for field in dataclasses.fields(Config))
+    assert all(f"{field.name}:" in text for field in dataclasses.fields(Config))
 
 
 def test_every_setting_is_a_flag_with_a_help_text():

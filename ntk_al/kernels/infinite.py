@@ -29,9 +29,9 @@ HEADS = ("pooled", "flattened")
 KINDS = ("ntk", "nngp")
 """The tangent kernel; the covariance of the outputs over random weights."""
 
-POOLED_LIMIT = 4e9
+POOLED_LIMIT = 1e9
 """The most covariances of pixels, over all pairs of examples, for which the head is pooled unless
-asked for."""
+asked for: one to four minutes on two CPU cores, the former for ``ConvNet``."""
 
 _LIVE_ARRAYS = 8  # of the size of a layer's covariances, at once
 _FASTEST_TILE = {"cpu": 2**25}  # bytes; on CPUs a tile should stay in the cache
@@ -134,7 +134,7 @@ def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int
     """``"pooled"`` where its cost is within ``POOLED_LIMIT``, ``"flattened"`` where it is not.
 
     The pooled kernel of one pair of images takes (H·W)² covariances, so that of N images about
-    N²/2·(H·W)²: 1000 images of 8×8 are within the limit, and 200 of 28×28 are not.
+    N²/2·(H·W)²: 600 images of 8×8 are within the limit, and 60 of 28×28 are not.
 
     Args:
       num_rows: N1.

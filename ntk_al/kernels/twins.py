@@ -29,9 +29,12 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from ntk_al.kernels import neural_tangents_compat
 from ntk_al.models import MLP, ConvNet, ResNet18, WideResNet
+from ntk_al.types import Array
 
 Layer = Any
 """A stax layer: its functions ``(init_fn, apply_fn, kernel_fn)``."""
@@ -41,6 +44,18 @@ Twin = Callable[[Any, bool], Layer]
 
 HE_NORMAL = 2.0
 LECUN_NORMAL = 1.0
+
+# arccos(x) / √(1 − x) on [0, 1], highest power first: Abramowitz and Stegun, 4.4.46.
+_ARCCOS = (
+    -0.0012624911,
+    0.0066700901,
+    -0.0170881256,
+    0.0308918810,
+    -0.0501743046,
+    0.0889789874,
+    -0.2145988016,
+    1.5707963050,
+)
 
 
 def convolution(
@@ -79,8 +94,11 @@ def dense(features: int, *, variance: float = LECUN_NORMAL, bias: bool = True) -
 
 
 def relu() -> Layer:
-    """ReLU."""
-    return _stax().Relu()
+    """ReLU, whose kernels are those of Cho and Saul (2009, "Kernel methods for deep learning").
+
+    The ReLU of stax has the same kernels; on CPUs its arctan2 took two thirds of a kernel's time.
+    """
+    return _stax().Elementwise(nn.relu, _relu_covariance, _relu_derivative)
 
 
 def serial(*layers: Layer) -> Layer:
@@ -145,6 +163,29 @@ def _residual(stem: int, widths: list[int], blocks: int, module: Any, pooled: bo
             layers.append(pre_activation_block(channels, features, stride))
             channels = features
     return serial(*layers, relu(), head(module.num_classes, pooled))
+
+
+def _relu_covariance(covariance: Array, variance1: Array, variance2: Array) -> Array:
+    """E relu(a) relu(b) for Gaussian (a, b) of mean zero: (sin φ + (π − φ) cos φ) σ_a σ_b / 2π."""
+    angle, sine = _angle(covariance, variance1, variance2)
+    root = jnp.sqrt(variance1 * variance2)
+    return (root * sine + (math.pi - angle) * covariance) / (2 * math.pi)
+
+
+def _relu_derivative(covariance: Array, variance1: Array, variance2: Array) -> Array:
+    """E relu'(a) relu'(b) = (π − φ) / 2π."""
+    angle, _ = _angle(covariance, variance1, variance2)
+    return (math.pi - angle) / (2 * math.pi)
+
+
+def _angle(covariance: Array, variance1: Array, variance2: Array) -> tuple[Array, Array]:
+    """φ = arccos of the correlation, to 2e-8, and sin φ; π/2 where a variance is zero."""
+    product = variance1 * variance2
+    positive = product > 0
+    cosine = jnp.where(positive, covariance * jax.lax.rsqrt(jnp.where(positive, product, 1)), 0)
+    size = jnp.minimum(jnp.abs(cosine), 1)
+    angle = jnp.sqrt(1 - size) * jnp.polyval(jnp.asarray(_ARCCOS, size.dtype), size)
+    return jnp.where(cosine < 0, math.pi - angle, angle), jnp.sqrt((1 - size) * (1 + size))
 
 
 def _stax() -> Any:
