@@ -94,6 +94,16 @@ def test_the_empirical_kernel_tends_to_the_twins_like_one_over_the_root_of_the_w
     assert abs(slope + 1 / 2) < 0.15
 
 
+def test_biases_that_begin_at_zero_have_their_part_in_the_kernel():
+    x, module = 1e-3 * images(4, size=5), models.MLP(2, width=1024)  # weights have hardly any
+    init = jax.jit(module.init)
+    keys = [jax.random.key(seed, impl="rbg") for seed in range(8)]
+    mean = np.mean([kernels.gram(Network(module, init(key, x)), x) for key in keys], 0)
+    limit = kernels.infinite_gram(module, x)
+    assert limit.min() > 1
+    assert relative_error(mean, limit) < 0.05
+
+
 @pytest.mark.parametrize("name", models.MODELS)
 def test_a_twin_has_the_parameters_of_its_model_but_those_of_batchnorm(name):
     x = images(1)
@@ -111,7 +121,7 @@ def test_a_twin_has_the_parameters_of_its_model_but_those_of_batchnorm(name):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_twin_has_a_symmetric_positive_kernel(name):
     module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
-    theta = np.asarray(kernels.infinite_gram(module, images(3)), np.float64)
+    theta = np.asarray(kernels.infinite_gram(module, images(3), head="flattened"), np.float64)
     np.testing.assert_array_equal(theta, theta.T)
     assert np.linalg.eigvalsh(theta).min() > 0
 
@@ -121,10 +131,12 @@ def test_relu_has_the_kernels_of_stax(kind):
     stax = twins._stax()
     x = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
     x[0], x[1], x[2] = 0, -x[3], x[4]
-    ours, theirs = (
-        twins.serial(twins.dense(9), relu, twins.dense(9))[2](x, x, kind)
-        for relu in (twins.relu(), stax.Relu())
-    )
+
+    def kernel(relu):
+        *_, kernel_function = twins.serial(twins.dense(9), relu, twins.dense(9))
+        return jax.jit(lambda x: kernel_function(x, x, kind))(x)
+
+    ours, theirs = kernel(twins.relu()), kernel(stax.Relu())
     # Between equal inputs the angle is zero up to √1e-7.
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
     apart = theirs[5:, :5]

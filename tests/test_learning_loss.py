@@ -22,13 +22,15 @@ from tests.test_experiments import main, run, small_flags
 KEY = jax.random.key(0)
 STAGES = {"resnet18": [4, 8, 16, 32], "wide_resnet": [2, 4, 8], "convnet": [3, 6, 6]}
 """Channels of the stages of the tiny models."""
-SOME_MODELS = pytest.mark.parametrize("name", ["wide_resnet", "convnet"])
+
+
+def build(name):
+    return models.build(name, 3, width=helpers.TINY_WIDTHS[name])
 
 
 @functools.cache
 def backbone(name="convnet"):
-    module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
-    return training.initialise(KEY, module, pictures(1))
+    return training.initialise(KEY, build(name), pictures(1))
 
 
 @functools.cache
@@ -74,9 +76,8 @@ def test_as_a_network_it_is_its_backbone():
         jax.tree.map(np.testing.assert_array_equal, value, beside.variables[kind]["backbone"])
 
 
-@SOME_MODELS
-def test_the_kernel_is_that_of_the_backbone_and_costs_no_more(name):
-    x, alone, beside = pictures(4), backbone(name), wrapped(name)
+def test_the_kernel_is_that_of_the_backbone_and_costs_no_more():
+    x, alone, beside = pictures(4), backbone(), wrapped()
     np.testing.assert_allclose(kernels.gram(beside, x), kernels.gram(alone, x), rtol=1e-6)
     for own, other in zip(capture.survey(beside, x), capture.survey(alone, x), strict=True):
         assert [("backbone", *part.path) for part in other] == [part.path for part in own]
@@ -84,7 +85,7 @@ def test_the_kernel_is_that_of_the_backbone_and_costs_no_more(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_stages_of_a_model_double_their_channels_and_halve_their_pixels(name):
-    net = jax.eval_shape(lambda: backbone(name))
+    net = jax.eval_shape(lambda: training.initialise(KEY, build(name), pictures(1)))
     _, stages = jax.eval_shape(
         lambda v: net.module.apply(v, pictures(2), method="with_stages"), net.variables
     )
@@ -93,7 +94,7 @@ def test_the_stages_of_a_model_double_their_channels_and_halve_their_pixels(name
     assert [stage.shape for stage in stages] == expected
 
 
-@SOME_MODELS
+@pytest.mark.parametrize("name", ["wide_resnet", "convnet"])
 def test_the_module_averages_embeds_and_adds_up_each_stage(name):
     x, net = pictures(5), wrapped(name)
     logits, stages = net.module.backbone.apply(

@@ -16,7 +16,7 @@ from ntk_al.acquisition.disagreement import bald
 from ntk_al.acquisition.fisher import bait
 from ntk_al.acquisition.gradient_length import expected_gradient_length
 from ntk_al.acquisition.herding import maxherding, uherding
-from ntk_al.acquisition.infinite import gp, infinite_ntk
+from ntk_al.acquisition.infinite import gp, gp_outputs, infinite_ntk
 from ntk_al.acquisition.lcmd import lcmd
 from ntk_al.acquisition.learning_loss import learning_loss
 from ntk_al.acquisition.probcover import probcover
@@ -54,7 +54,7 @@ STRATEGIES: dict[str, Strategy] = {
     "residual": look_ahead.look_ahead(look_ahead.residual),
     "ev_gp": jointly(look_ahead.explained_variance),
     "infinite_ntk": look_ahead.look_ahead(infinite_ntk, needs=_TWIN),
-    "gp": look_ahead.look_ahead(gp, needs=_TWIN),
+    "gp": look_ahead.look_ahead(gp, needs=_TWIN, outputs=gp_outputs),
     "naive": look_ahead.look_ahead(naive),
     "one_step": ranked(one_step),
 }

@@ -86,6 +86,11 @@ def gp_belief(candidates: CandidateSet) -> Posterior:
     return dataclasses.replace(belief, logits=belief.mean)
 
 
+def gp_outputs(candidates: CandidateSet) -> Array:
+    """The mean of the Gaussian process at the candidates, ``[U, C]``."""
+    return gp_belief(candidates).mean
+
+
 def _blocks(candidates: CandidateSet, kind: str) -> GramBlocks:
     return kernels.infinite_blocks(
         candidates.network.module,

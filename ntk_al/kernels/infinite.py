@@ -31,7 +31,7 @@ KINDS = ("ntk", "nngp")
 
 POOLED_LIMIT = 1e9
 """The most covariances of pixels, over all pairs of examples, for which the head is pooled unless
-asked for: one to four minutes on two CPU cores, the former for ``ConvNet``."""
+asked for: one to ten minutes on two CPU cores, the former for ``ConvNet``."""
 
 _LIVE_ARRAYS = 8  # of the size of a layer's covariances, at once
 _FASTEST_TILE = {"cpu": 2**25}  # bytes; on CPUs a tile should stay in the cache
