@@ -138,9 +138,9 @@ def test_the_key_of_dropout_is_not_the_key_of_the_augmentation(monkeypatch):
 
     monkeypatch.setitem(training.AUGMENTATIONS, "none", augmentation)
     monkeypatch.setattr(objectives, "of_module", lambda *_: Recorder())
-    config = TrainingConfig(epochs=1, batch_size=4)
+    config, start = TrainingConfig(epochs=1, batch_size=4), fresh("mlp", 0.5)
     with jax.disable_jit():  # the keys have values
-        training.fit(KEY, fresh("mlp", 0.5), pictures(4), helpers.labels(4), config)
+        training.fit(KEY, start, pictures(4), helpers.labels(4), config)
     augmentation_key, dropout_key = (np.array(jax.random.key_data(k)) for k in keys.values())
     assert (augmentation_key != dropout_key).any()
 

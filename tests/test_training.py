@@ -178,7 +178,8 @@ def test_another_learning_rate_compiles_no_new_step(compilations):
         before = len(compilations)
         training.fit(KEY, start, x, y, dataclasses.replace(QUICK, learning_rate=rate))
         counts.append(len(compilations) - before)
-    assert counts[2] == counts[1]
+    assert counts[1] == 0
+    assert counts[2] <= 1  # the schedule
 
 
 def test_variables_that_the_last_step_made_infinite_are_not_returned():

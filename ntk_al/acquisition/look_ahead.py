@@ -18,7 +18,7 @@ from ntk_al.types import Array
 
 
 def network_outputs(candidates: CandidateSet) -> Array:
-    """f at the candidates, ``[U, C]``, whose argmax is the pseudo-label."""
+    """The outputs f at the candidates, ``[U, C]``, whose argmax is the pseudo-label."""
     return candidates.network_logits
 
 
