@@ -49,7 +49,7 @@ def candidates(num=U, num_classes=3, order=None, **options):
 
 def replaced(given, **changes):
     """The same query with other candidates, of which nothing is computed yet."""
-    return dataclasses.replace(given, memory={}, **changes)
+    return dataclasses.replace(given, **changes)
 
 
 def oracle(example_id):
@@ -269,7 +269,7 @@ def test_a_greedy_batch_does_not_take_a_copy_of_its_first_pick():
     )
     assert {int(first), 7} == set(STRATEGIES["mlmoc"](KEY, twice, 2).ids.tolist())
     greedy = dataclasses.replace(
-        twice, memory={}, options=LookaheadOptions(batch_mode="greedy", reference="linearized")
+        twice, options=LookaheadOptions(batch_mode="greedy", reference="linearized")
     )
     assert len({int(first), 7} & set(STRATEGIES["mlmoc"](KEY, greedy, 2).ids.tolist())) == 1
 

@@ -100,7 +100,7 @@ def converging(epochs: int) -> TrainingConfig:
 
 def utilities(given: CandidateSet, strategy: str, **options: Any) -> np.ndarray:
     """Of a strategy that starts from a network and candidates, ``[U]``."""
-    afresh = dataclasses.replace(given, options=LookaheadOptions(**options), memory={})
+    afresh = dataclasses.replace(given, options=LookaheadOptions(**options))
     return STRATEGIES[strategy](jax.random.key(0), afresh, 1).utilities
 
 

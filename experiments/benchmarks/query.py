@@ -58,7 +58,7 @@ class Query:
 
     def __call__(self, strategy: str) -> Selection:
         """The choice of a strategy that starts from images, labels and a network."""
-        afresh = dataclasses.replace(self.candidates, memory={})
+        afresh = dataclasses.replace(self.candidates)
         return STRATEGIES[strategy](jax.random.key(0), afresh, self.num_queried)
 
 

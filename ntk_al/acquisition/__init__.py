@@ -10,7 +10,7 @@ import functools
 
 from ntk_al.acquisition import look_ahead, myopic
 from ntk_al.acquisition.badge import badge
-from ntk_al.acquisition.candidates import BATCH_MODES, CandidateSet, LookaheadOptions, Selection
+from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.acquisition.coreset import coreset
 from ntk_al.acquisition.disagreement import bald
 from ntk_al.acquisition.fisher import bait
@@ -19,6 +19,7 @@ from ntk_al.acquisition.herding import maxherding, uherding
 from ntk_al.acquisition.infinite import gp, gp_outputs, infinite_ntk
 from ntk_al.acquisition.lcmd import lcmd
 from ntk_al.acquisition.learning_loss import learning_loss
+from ntk_al.acquisition.options import BATCH_MODES, LookaheadOptions
 from ntk_al.acquisition.probcover import probcover
 from ntk_al.acquisition.requirements import check
 from ntk_al.acquisition.retraining import naive, one_step

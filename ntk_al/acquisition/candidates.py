@@ -10,60 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ntk_al import checks, joint_posterior, kernels, lookahead, posterior, probing
+from ntk_al.acquisition.options import LookaheadOptions
 from ntk_al.joint_posterior import JointPosterior
-from ntk_al.network import READOUTS, Network
+from ntk_al.network import Network
 from ntk_al.posterior import Posterior
-from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike
 
 T = TypeVar("T")
 Belief = TypeVar("Belief", Posterior, JointPosterior, Posterior | JointPosterior)
-
-
-BATCH_MODES = {
-    "top_k": "the k highest scores",
-    "greedy": "one after the other, each conditioned on the pseudo-labels of those before",
-}
-"""How a look-ahead strategy makes a batch of scores."""
-
-
-RETRAINING = TrainingConfig(epochs=15, learning_rate=0.01)
-"""For each candidate of ``naive``: from trained weights, a tenth of the usual learning rate."""
-
-
-@dataclasses.dataclass(frozen=True)
-class LookaheadOptions:
-    """Choices of the look-ahead strategies.
-
-    Attributes:
-      readout: see ``lookahead.score``, as for those that follow.
-      reference: what a change of outputs is measured from.
-      ridge: λ over the mean diagonal of the kernel.
-      precision: of the Jacobian's entries.
-      batch_mode: how scores make a batch, a key of ``BATCH_MODES``.
-      criterion: of ``naive``, ``one_step`` and ``infinite_ntk``, a key of ``lookahead.CRITERIA``.
-      move_network: whether a label that comes within a query moves the network's outputs, and so
-        pseudo-labels and what changes are measured from, by the step that moves the posterior.
-      retraining: how ``naive`` trains for each candidate; its learning rate is also the step of
-        ``one_step``.
-    """
-
-    readout: str = "first_logit"
-    reference: str = "network"
-    ridge: float = 1e-4
-    precision: str = "float32"
-    batch_mode: str = "top_k"
-    criterion: str = "mlmoc"
-    move_network: bool = False
-    retraining: TrainingConfig = RETRAINING
-
-    def __post_init__(self) -> None:
-        checks.one_of("readout", self.readout, (*READOUTS, lookahead.ALL_LOGITS))
-        checks.one_of("reference", self.reference, lookahead.REFERENCES)
-        checks.at_least("ridge", self.ridge, 0)
-        checks.one_of("precision", self.precision, kernels.PRECISIONS)
-        checks.one_of("batch_mode", self.batch_mode, BATCH_MODES)
-        checks.one_of("criterion", self.criterion, lookahead.CRITERIA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +36,7 @@ class CandidateSet:
       observed: rows that were labeled within this query, and their labels, in order.
       belief: the posterior after ``observed``, where it is known already.
       memory: what was computed once for this query and no label of it changes; shared by all sets
-        that ``observe`` makes.
+        that ``observe`` makes, and empty in those of ``dataclasses.replace``.
     """
 
     network: Network
@@ -90,10 +44,12 @@ class CandidateSet:
     y_labeled: ArrayLike
     x: ArrayLike
     ids: np.ndarray
-    options: LookaheadOptions = LookaheadOptions()
+    options: LookaheadOptions = dataclasses.field(default_factory=LookaheadOptions)
     observed: tuple[tuple[int, int], ...] = ()
     belief: Posterior | JointPosterior | None = None
-    memory: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    memory: dict[str, Any] = dataclasses.field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.observed:
@@ -208,16 +164,12 @@ class CandidateSet:
 
     def observe(self, row: int, label: int) -> CandidateSet:
         """The candidates after one was labeled. A posterior that was computed is updated."""
-        known = "posterior" in self.__dict__
-        return dataclasses.replace(
-            self,
-            observed=(*self.observed, (row, label)),
-            belief=(
-                self.posterior.observe(row, label, move_network=self.options.move_network)
-                if known
-                else None
-            ),
-        )
+        belief = None
+        if "posterior" in self.__dict__:
+            belief = self.posterior.observe(row, label, move_network=self.options.move_network)
+        after = dataclasses.replace(self, observed=(*self.observed, (row, label)), belief=belief)
+        object.__setattr__(after, "memory", self.memory)
+        return after
 
 
 @dataclasses.dataclass(frozen=True)
