@@ -87,7 +87,7 @@ def query(problem: Problem, strategy: str, sample: int) -> Query:
     )
     num_pool, num_labeled = len(given.x), len(given.x_labeled)
     if strategy in PER_CANDIDATE:
-        values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
+        values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.init}
         limited = type("Limited", (Sampled,), {"num_available": sample})(**values)
         return Query(limited, 1, num_pool / sample, f"{sample} of {num_pool} candidates")
     few = 100 * sample
