@@ -35,8 +35,8 @@ def test_the_error_falls_as_the_root_of_the_size():
     assert error(32) == pytest.approx(error(8) / 2, rel=0.3)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
-def test_every_model_can_be_sketched(name):
+@pytest.mark.parametrize("name", ["convnet", "mlp"])
+def test_models_can_be_sketched(name):
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
     module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
     net = training.initialise(jax.random.key(0), module, x)
