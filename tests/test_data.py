@@ -210,3 +210,16 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_every_source_makes_a_dataset():
     assert isinstance(DATASETS["digits"](data_dir=None, cache_dir=None), Dataset)
     assert all(callable(source) for source in DATASETS.values())
+
+
+def test_labels_with_gaps_are_refused_and_truth_values_are_images(tmp_path):
+    path = tmp_path / "mine.npz"
+    x, y = np.eye(8, dtype=bool).reshape(8, 8, 1, 1), np.arange(8) % 2
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    assert data.load(str(path)).x_train.shape == (8, 8, 1, 1)
+    np.savez(path, x_train=x, y_train=y * 10**9, x_test=x, y_test=y)
+    with pytest.raises(ValueError, match="labels up to 1000000000 for 16 examples"):
+        data.load(str(path))
+    np.savez(path, x_train=x, y_train=y.astype(str), x_test=x, y_test=y)
+    with pytest.raises(ValueError, match="must be integer class ids"):
+        data.load(str(path))

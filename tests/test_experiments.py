@@ -190,6 +190,7 @@ def test_a_full_disk_keeps_the_cycles_before(tmp_path, monkeypatch):
 
 WRONG = {
     "query_size": ({"query_size": 50}, "query_size (50) is larger than subset_size (40)"),
+    "seed": ({"seed": 2**32}, "seed must be below 2^32"),
     "subset": ({"subset_size": 1400}, "is larger than the pool"),
     "dataset": ({"dataset": "imagenet"}, "known: cifar10, cifar100, digits, mnist, svhn"),
     "model": ({"model": "vgg"}, "known: convnet, mlp, resnet18, wide_resnet"),

@@ -280,6 +280,7 @@ WRONG_VALUES = {
     r"x_labeled holds examples of shape \(4, 4, 1\) but x_pool of shape \(5, 4, 1\)": changed(
         2, np.zeros((U, 5, 4, 1), np.float32)
     ),
+    "x_labeled has dtype float32 but x_pool uint8": changed(2, np.zeros((U, 4, 4, 1), np.uint8)),
     "5 labels for 6 examples": changed(1, helpers.labels(5)),
     r"class ids in 0\.\.2, one for each of the 3 outputs, got values from 0 to 3": changed(
         1, np.array([0, 1, 2, 3, 0, 1])
@@ -293,6 +294,7 @@ WRONG_TYPES = {
     "x_pool must be a NumPy or JAX array, got list": changed(2, [1, 2, 3]),
     r"ids stored as floats write y_labeled.astype\(int\)": changed(1, np.zeros(L, np.float32)),
     "y_labeled must be integer class ids": changed(1, np.zeros(L, bool)),
+    "x_pool must hold real numbers": changed(2, np.ones((U, 4, 4, 1), np.complex64)),
     "x_pool must hold numbers": changed(2, np.full((U, 4, 4, 1), "a")),
 }
 
