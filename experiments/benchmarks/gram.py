@@ -161,13 +161,12 @@ def main(arguments: Sequence[str]) -> None:
         measuring.print_peak_memory(only.call)
         return
     machine = measuring.machine_facts()
-    rows: list[dict[str, Any]] = []
-    for name, case in cases.items():
-        print(f"{name}: {case}", file=sys.stderr, flush=True)
+
+    def rows_of(name: str, case: Case) -> list[dict[str, Any]]:
         peak = functools.partial(peak_memory, name, values.quick) if values.memory else None
-        new = measure(case, rounds=values.rounds, limit=values.limit, peak=peak)
-        rows += [{"case": name, **row} for row in new]
-    race.report(rows, COLUMNS, machine, values.out)
+        return measure(case, rounds=values.rounds, limit=values.limit, peak=peak)
+
+    race.report(race.of_cases(cases, rows_of), COLUMNS, machine, values.out)
 
 
 if __name__ == "__main__":

@@ -147,17 +147,21 @@ def main(arguments: Sequence[str]) -> None:
         peer: peer_process.make_environment(peer, values.environments, values.python)
         for peer in values.peers
     }
-    rows: list[dict[str, Any]] = []
-    for name in values.cases:
-        case = gram_cases.CASES[name].quick() if values.quick else gram_cases.CASES[name]
-        print(f"{name}: {case}", file=sys.stderr, flush=True)
-        new = measure(case, pythons, rounds=values.rounds, limit=values.limit, memory=values.memory)
-        for row in new:
+    cases = {name: gram_cases.CASES[name] for name in values.cases}
+    if values.quick:
+        cases = {name: case.quick() for name, case in cases.items()}
+
+    def rows_of(name: str, case: Case) -> list[dict[str, Any]]:
+        rows = measure(
+            case, pythons, rounds=values.rounds, limit=values.limit, memory=values.memory
+        )
+        for row in rows:
             if values.memory and row["contestant"] in (OURS, PLAIN):
                 size = gram.peak_memory(name, values.quick, row["contestant"], 0, 0)
                 row["peak MiB"] = round(size / 2**20)
-        rows += [{"case": name, **row} for row in new]
-    race.report(rows, COLUMNS, machine, values.out)
+        return rows
+
+    race.report(race.of_cases(cases, rows_of), COLUMNS, machine, values.out)
 
 
 if __name__ == "__main__":

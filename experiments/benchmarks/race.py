@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from absl import flags
 from numpy.typing import ArrayLike
 
 from experiments.benchmarks import measuring
+
+T = TypeVar("T")
 
 TOLERANCE = 1e-5  # of an entry, over the largest entry
 # A ReLU input that is zero but for rounding may count as on or as off, and two frameworks may
@@ -161,6 +164,17 @@ def define_flags(cases: Sequence[str], values: flags.FlagValues) -> None:
         message=f"known cases: {', '.join(cases)}",
         flag_values=values,
     )
+
+
+def of_cases(
+    cases: Mapping[str, T], measure: Callable[[str, T], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The rows of one case after the other, each with its name; says which is being measured."""
+    rows = []
+    for name, case in cases.items():
+        print(f"{name}: {case}", file=sys.stderr, flush=True)
+        rows += [{"case": name, **row} for row in measure(name, case)]
+    return rows
 
 
 def report(
