@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from ntk_al.types import Array, ArrayLike
 
 
-def map_batches(function: Callable[[Array], Array], x: ArrayLike, batch_size: int) -> Array:
+def default_size() -> int:
+    """Examples in one pass through a network: what a CPU's caches hold, or what fills a GPU."""
+    return 64 if jax.default_backend() == "cpu" else 512
+
+
+def map_batches(
+    function: Callable[[Array], Array], x: ArrayLike, batch_size: int | None = None
+) -> Array:
     """Applies a row-wise function to ``x`` in batches of one shape; the last one is padded.
 
     The batches are driven from Python and not by a loop primitive: inside one, convolutions run an
@@ -18,13 +26,13 @@ def map_batches(function: Callable[[Array], Array], x: ArrayLike, batch_size: in
     Args:
       function: maps ``[B, ...]`` to ``[B, ...]``, each row on its own.
       x: inputs, ``[N, ...]``, N ≥ 1.
-      batch_size: the most rows that ``function`` sees at once.
+      batch_size: the most rows that ``function`` sees at once; ``None`` suits the device.
 
     Returns:
       ``function(x)``, ``[N, ...]``.
     """
     num_rows = x.shape[0]
-    batch_size = min(batch_size, num_rows)
+    batch_size = min(batch_size or default_size(), num_rows)
     outputs = []
     for start in range(0, num_rows, batch_size):
         batch = x[start : start + batch_size]

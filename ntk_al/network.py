@@ -92,12 +92,18 @@ class Network:
         """g(x): inputs ``[N, ...]`` to the named scalar read-out ``[N]``."""
         return READOUTS[readout](self.logits(x))
 
-    def predict(self, x: ArrayLike, batch_size: int = 512) -> Array:
+    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
         """f(x) for many inputs, in batches: ``[N, ...]`` to ``[N, C]``.
+
+        Args:
+          x: inputs, ``[N, ...]``.
+          batch_size: examples in one pass; ``None`` suits the device.
 
         Raises:
           ValueError: logits that are NaN or infinite, as a network that diverged has them.
         """
+        if batch_size is not None:
+            checks.positive("batch_size", batch_size)
         if checks.is_traced(self, x):
             return self.logits(x)
         logits = batching.map_batches(functools.partial(_jitted_logits, self), x, batch_size)

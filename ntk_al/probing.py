@@ -18,8 +18,6 @@ from ntk_al import batching, checks
 from ntk_al.network import DIVERGED, Network
 from ntk_al.types import Array, ArrayLike
 
-_BATCH_SIZE = 512
-
 
 class LackingError(ValueError):
     """The network has not what was asked for."""
@@ -32,7 +30,7 @@ def features(network: Network, x: ArrayLike) -> Array:
       LackingError: no Dense layer gives the logits.
       ValueError: features that are not finite.
     """
-    result = batching.map_batches(functools.partial(_jitted_features, network), x, _BATCH_SIZE)
+    result = batching.map_batches(functools.partial(_jitted_features, network), x)
     checks.finite("the network's last features", result, hint=DIVERGED)
     return result
 
@@ -47,7 +45,7 @@ def sample(network: Network, keys: Array, x: ArrayLike) -> Array:
       keys: PRNG keys, ``[N]``: an example's draw depends on its own key alone.
       x: inputs, ``[N, ...]``.
     """
-    size = min(_BATCH_SIZE, len(x))
+    size = min(batching.default_size(), len(x))
     parts = []
     for start in range(0, len(x), size):
         stop = min(start + size, len(x))

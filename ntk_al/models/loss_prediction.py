@@ -13,8 +13,6 @@ from ntk_al import batching, checks
 from ntk_al.network import DIVERGED, Network
 from ntk_al.types import Array, ArrayLike, PyTree
 
-_BATCH_SIZE = 512
-
 
 class LossPrediction(nn.Module):
     """The loss-prediction module of Section 3.2 and Figure 2.
@@ -110,7 +108,7 @@ def predicted_losses(network: Network, x: ArrayLike) -> Array:
             f"{type(network.module).__name__} predicts no losses: wrap the network with "
             "models.with_loss_prediction before it is trained"
         )
-    losses = batching.map_batches(functools.partial(_predicted, network), x, _BATCH_SIZE)
+    losses = batching.map_batches(functools.partial(_predicted, network), x)
     checks.finite("the predicted losses", losses, hint=DIVERGED)
     return losses
 
