@@ -19,7 +19,7 @@ from ntk_al.kernels import routes
 from ntk_al.kernels.capture import Layer, Leaf
 from ntk_al.kernels.products import Product
 
-_MOST_TILES = 12  # for one set of samples; (tiles + 1) / 2 tiles of a symmetric block are computed
+_MOST_TILES = 16  # for one set of samples: products of small tiles are slow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Limits:
 
     Attributes:
       chunk: samples in one pass through the network.
-      tile: the least number of samples in a tile of the Gram matrix.
+      tile: about the least number of samples in a tile of the Gram matrix; CPUs share the work of
+        smaller products badly.
       workspace: bytes of patches at a time.
       pair_workspace: bytes of the T×T matrices of pairs at a time.
       rows: bytes of a part of rows at a time; on CPUs freshly mapped memory costs more than work.
@@ -41,7 +42,7 @@ class Limits:
     rows: int
 
 
-CPU = Limits(chunk=32, tile=256, workspace=2 * 2**20, pair_workspace=32 * 2**20, rows=16 * 2**20)
+CPU = Limits(chunk=32, tile=384, workspace=2 * 2**20, pair_workspace=32 * 2**20, rows=16 * 2**20)
 ACCELERATOR = Limits(chunk=256, tile=1024, workspace=2**29, pair_workspace=2**30, rows=2**29)
 
 
@@ -245,13 +246,22 @@ def free_memory() -> int:
 
 
 def _tiles(num_samples: int, limits: Limits, devices: int) -> tuple[int, int]:
-    """Number and size of the tiles of one set; sizes suit whole chunks on every device."""
-    count = math.ceil(num_samples / max(limits.tile, math.ceil(num_samples / _MOST_TILES)))
-    share = math.ceil(num_samples / count / devices)
-    unit = min(limits.chunk, 2 ** math.ceil(math.log2(share)))
-    if share > 4 * unit:
-        unit *= 2  # fewer different sizes, as a labeled set grows: each compiles anew
-    return count, devices * unit * math.ceil(share / unit)
+    """Number and size of the tiles of one set; sizes suit whole chunks on every device.
+
+    Of n tiles of a symmetric block n(n + 1)/2 are computed: more tiles save work, unless more of
+    their samples are padding.
+    """
+
+    def size(count: int) -> int:
+        share = math.ceil(num_samples / count / devices)
+        unit = min(limits.chunk, 2 ** math.ceil(math.log2(share)))
+        if count == 1 and share > 4 * unit:
+            unit *= 2  # fewer different sizes, as a labeled set grows: each compiles anew
+        return devices * unit * math.ceil(share / unit)
+
+    counts = range(1, min(_MOST_TILES, math.ceil(num_samples / limits.tile)) + 1)
+    count = min(counts, key=lambda count: count * (count + 1) * size(count) ** 2)
+    return count, size(count)
 
 
 def _step(layer: Layer, tile: int, product: Product, limits: Limits, entry_bytes: int) -> Step:
