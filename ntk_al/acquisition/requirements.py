@@ -82,8 +82,16 @@ def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: Ar
     missing = [lack for need in strategies[name].needs if (lack := NEEDS[need](network, x))]
     if missing:
         lacking = {need for need in NEEDS if NEEDS[need](network, x)}
-        work = [n for n, s in strategies.items() if not any(need in lacking for need in s.needs)]
-        raise ValueError(
+
+        def working(lacking: set[str]) -> list[str]:
+            return [n for n, s in strategies.items() if lacking.isdisjoint(s.needs)]
+
+        work = working(lacking)
+        message = (
             f"the strategy {name!r} cannot be used: {'; '.join(missing)}. With this network these "
             f"work: {', '.join(work)}"
         )
+        addable = {"loss_prediction"} if has_stages(network.module) else set()
+        if more := [n for n in working(lacking - addable) if n not in work]:
+            message += f"; and wrapped with models.with_loss_prediction {', '.join(more)}"
+        raise ValueError(message)
