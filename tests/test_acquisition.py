@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_al import Network, kernels, models, query, training
+from ntk_al import Network, kernels, lookahead, models, query, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, ranked
 from ntk_al.lookahead import CRITERIA
 from ntk_al.training import TrainingConfig
@@ -22,11 +22,11 @@ EVERY = pytest.mark.parametrize("name", STRATEGIES)
 @functools.cache
 def network(num_classes=3):
     """A network that has what any strategy needs, with statistics that training might leave."""
-    module = models.build("convnet", num_classes, width=4, dropout=0.2)
+    module = models.build("convnet", num_classes, width=8, dropout=0.2)
     plain = training.initialise(jax.random.key(0), module, helpers.images(1))
     rng = np.random.default_rng(0)
     statistics = jax.tree.map(
-        lambda leaf: leaf + jnp.asarray(rng.uniform(0.1, 0.5, leaf.shape), leaf.dtype),
+        lambda leaf: leaf + jnp.asarray(rng.uniform(0, 0.2, leaf.shape), leaf.dtype),
         plain.variables["batch_stats"],
     )
     plain = Network(module, {**plain.variables, "batch_stats": statistics})
@@ -67,6 +67,12 @@ def test_every_scheme_returns_k_different_ids_of_candidates(name, k, scheme):
     assert set(selection.ids.tolist()) <= set(given.ids.tolist())
     assert selection.utilities.shape == (U,)
     assert not np.isnan(selection.utilities).any()
+
+
+@EVERY
+def test_candidates_are_told_apart(name):
+    utilities = STRATEGIES[name](KEY, candidates(), 1).utilities
+    assert len(np.unique(utilities.round(4))) > 1
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].ranks])
@@ -404,6 +410,25 @@ def test_naive_retraining_needs_class_ids():
     given = replaced(candidates(3), y_labeled=np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
     with pytest.raises(ValueError, match="needs class ids"):
         STRATEGIES["naive"](KEY, given, 1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"readout": "sum_logits"},
+        {"readout": "all_logits"},
+        {"reference": "linearized"},
+        {"ridge": 0.1},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_look_ahead_strategies_score_with_the_options_they_are_given(options):
+    given = candidates(**options)
+    scored = (given.network, given.x_labeled, given.y_labeled, given.x)
+    utilities = STRATEGIES["mlmoc"](KEY, given, 1).utilities
+    np.testing.assert_allclose(utilities, lookahead.score(*scored, **options), rtol=1e-4)
+    assert np.abs(utilities / np.asarray(lookahead.score(*scored)) - 1).max() > 3e-4
 
 
 def test_a_moved_network_is_where_the_label_took_the_posterior():

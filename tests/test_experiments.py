@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -17,6 +18,7 @@ from absl import flags
 
 from experiments import command_line, loop, records
 from experiments.config import Config
+from ntk_al import query
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
@@ -95,6 +97,20 @@ def test_strategies_start_from_the_same_labels_and_weights(tmp_path):
     assert lines[0]["test_accuracy"] == lines[1]["test_accuracy"]
     assert lines[0]["train_loss"] == lines[1]["train_loss"]
     assert lines[0]["queried"] != lines[1]["queried"]
+
+
+def test_every_cycle_has_keys_and_candidates_of_its_own(tmp_path, monkeypatch):
+    seen = []
+
+    def record(key, strategy, candidates, k, oracle):
+        seen.append((candidates.ids.tolist(), jax.random.uniform(key).item()))
+        return batch(key, strategy, candidates, k, oracle)
+
+    batch = query.SCHEMES["batch"]
+    monkeypatch.setitem(query.SCHEMES, "batch", record)
+    run(tmp_path, strategy=("random",), cycles=3)
+    for number in (0, 1):
+        assert len({str(values[number]) for values in seen}) == len(seen) == 3
 
 
 def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):

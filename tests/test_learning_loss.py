@@ -200,7 +200,7 @@ def test_networks_that_predict_no_losses_are_refused_with_what_would_work():
     with pytest.raises(ValueError, match=message):
         requirements.check(STRATEGIES, "learning_loss", backbone("mlp"), pictures(1))
     requirements.check(STRATEGIES, "learning_loss", wrapped(), pictures(1))
-    with pytest.raises(ValueError, match="with_loss_prediction learning_loss$"):
+    with pytest.raises(ValueError, match=r"with_loss_prediction learning_loss$"):
         requirements.check(STRATEGIES, "bald", backbone(), pictures(1))
     assert {name for name, model in MODELS.items() if models.has_stages(model)} == set(STAGES)
 

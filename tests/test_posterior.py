@@ -165,6 +165,17 @@ def test_a_well_conditioned_kernel_keeps_the_ridge_it_was_given(x64):
     assert condition(*problem(), 6, ridge=1e-5).ridge == pytest.approx(1e-5)
 
 
+def test_float32_kernels_are_factorised_in_float64_and_nothing_of_that_leaks():
+    gap = 2.0**-21
+    theta = np.float32([[1 + gap, 1], [1, 1 + gap]])  # exact; its second pivot is 2 gap
+    blocks = helpers.square_blocks(np.pad(theta, ((0, 1), (0, 1))), 2)
+    blocks = dataclasses.replace(blocks, labeled_pool=np.float32([[1], [0]]))
+    belief = posterior.condition(blocks, np.float32([[1], [-1]]), np.zeros((1, 1)), ridge=0.0)
+    np.testing.assert_allclose(belief.mean, [[1 / gap]], rtol=1e-6)
+    assert {leaf.dtype for leaf in jax.tree.leaves(belief)} == {jnp.dtype("float32")}
+    assert jnp.zeros(1).dtype == jnp.float32
+
+
 def test_condition_number_is_that_of_the_regularised_kernel(x64):
     theta, logits, targets = problem(num_labeled=12, num_query=1)
     theta[:12, :12] = helpers.kernel_with_spectrum(np.geomspace(1e-3, 10, 12))
