@@ -15,6 +15,7 @@ from ntk_al.training import TrainingConfig
 from tests import helpers
 
 U = 9
+ONE_EPOCH = TrainingConfig(epochs=1, learning_rate=0.01)
 KEY = jax.random.key(7)
 EVERY = pytest.mark.parametrize("name", STRATEGIES)
 
@@ -43,7 +44,7 @@ def candidates(num=U, num_classes=3, order=None, **options):
         y_labeled=helpers.labels(6, num_classes, seed=1),
         x=x,
         ids=ids,
-        options=LookaheadOptions(**options),
+        options=LookaheadOptions(**{"retraining": ONE_EPOCH, **options}),
     )
 
 
