@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from ntk_al import checks
+from ntk_al._utils import checks
 from ntk_al.acquisition import BATCH_MODES, STRATEGIES, LookaheadOptions
+from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead import ALL_LOGITS, CRITERIA, REFERENCES
 from ntk_al.models import MODELS
 from ntk_al.network import READOUTS
-from ntk_al.query import SCHEMES
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
 
 RESTARTS = {

@@ -18,8 +18,8 @@ from experiments.config import Config
 from experiments.progress import Progress
 from ntk_al import Network, Pool, data, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
+from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import Dataset
-from ntk_al.query import SCHEMES
 from ntk_al.types import Array
 
 _PURPOSES = ("initial labels", "weights", "training", "subset", "query", "loss prediction")
@@ -158,7 +158,7 @@ def _fresh_network(
     config: Config, module: nn.Module, strategy: str, x: np.ndarray, cycle: int = 0
 ) -> Network:
     """A network with the same weights for every strategy, and beside it what a strategy needs."""
-    network = training.initialise(_key(config, "weights", cycle), module, x)
+    network = training.initialize(_key(config, "weights", cycle), module, x)
     if "loss_prediction" in STRATEGIES[strategy].needs and models.has_stages(module):
         return models.with_loss_prediction(_key(config, "loss prediction", cycle), network, x)
     return network

@@ -7,19 +7,10 @@
 neural-tangents.
 """
 
-from ntk_al import (
-    acquisition,
-    data,
-    kernels,
-    lookahead,
-    models,
-    posterior,
-    query,
-    training,
-)
+from ntk_al import acquisition, data, kernels, lookahead, models, posterior, training
 from ntk_al._version import __version__
+from ntk_al.acquisition import Pool
 from ntk_al.network import Network
-from ntk_al.pool import Pool
 
 __all__ = [
     "Network",
@@ -31,6 +22,5 @@ __all__ = [
     "lookahead",
     "models",
     "posterior",
-    "query",
     "training",
 ]

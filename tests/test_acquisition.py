@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_al import Network, kernels, lookahead, models, query, training
-from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, ranked
+from ntk_al import Network, kernels, lookahead, models, training
+from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, ranked, schemes
 from ntk_al.lookahead import CRITERIA
 from ntk_al.training import TrainingConfig
 from tests import helpers
@@ -24,7 +24,7 @@ EVERY = pytest.mark.parametrize("name", STRATEGIES)
 def network(num_classes=3):
     """A network that has what any strategy needs, with statistics that training might leave."""
     module = models.build("convnet", num_classes, width=8, dropout=0.2)
-    plain = training.initialise(jax.random.key(0), module, helpers.images(1))
+    plain = training.initialize(jax.random.key(0), module, helpers.images(1))
     rng = np.random.default_rng(0)
     statistics = jax.tree.map(
         lambda leaf: leaf + jnp.asarray(rng.uniform(0, 0.2, leaf.shape), leaf.dtype),
@@ -59,10 +59,10 @@ def oracle(example_id):
 
 @EVERY
 @pytest.mark.parametrize("k", [1, 4, U])
-@pytest.mark.parametrize("scheme", query.SCHEMES)
+@pytest.mark.parametrize("scheme", schemes.SCHEMES)
 def test_every_scheme_returns_k_different_ids_of_candidates(name, k, scheme):
     given = candidates()
-    selection = query.SCHEMES[scheme](KEY, STRATEGIES[name], given, k, oracle)
+    selection = schemes.SCHEMES[scheme](KEY, STRATEGIES[name], given, k, oracle)
     assert selection.ids.shape == (k,)
     assert len(set(selection.ids.tolist())) == k
     assert set(selection.ids.tolist()) <= set(given.ids.tolist())
@@ -199,7 +199,7 @@ def test_look_ahead_strategies_report_ridge_and_condition(name):
 
 @pytest.mark.parametrize("name", ["mlmoc", "entropy"])
 def test_sequential_choices_are_those_of_batches_of_one_with_labels_in_between(name):
-    selection = query.sequential(KEY, STRATEGIES[name], candidates(), 4, oracle)
+    selection = schemes.sequential(KEY, STRATEGIES[name], candidates(), 4, oracle)
     given, ids = candidates(), []
     for step in range(4):
         chosen = int(STRATEGIES[name](jax.random.fold_in(KEY, step), given, 1).ids[0])
@@ -220,22 +220,22 @@ def test_batch_reveals_no_label():
     def must_not_ask(example_id):
         raise AssertionError
 
-    query.batch(KEY, STRATEGIES["mlmoc"], candidates(), 4, must_not_ask)
+    schemes.batch(KEY, STRATEGIES["mlmoc"], candidates(), 4, must_not_ask)
 
 
 def test_sequential_asks_for_each_label_once_in_order():
     asked = []
-    selection = query.sequential(
+    selection = schemes.sequential(
         KEY, STRATEGIES["mlmoc"], candidates(), 5, lambda i: asked.append(i) or oracle(i)
     )
     assert asked == selection.ids.tolist()
 
 
-@pytest.mark.parametrize("scheme", query.SCHEMES)
+@pytest.mark.parametrize("scheme", schemes.SCHEMES)
 @pytest.mark.parametrize("k", [0, U + 1])
 def test_a_number_that_cannot_be_chosen_is_refused(scheme, k):
     with pytest.raises(ValueError, match=f"cannot choose {k}"):
-        query.SCHEMES[scheme](KEY, STRATEGIES["random"], candidates(), k, oracle)
+        schemes.SCHEMES[scheme](KEY, STRATEGIES["random"], candidates(), k, oracle)
 
 
 def test_candidate_sets_that_do_not_fit_are_refused():
@@ -254,7 +254,7 @@ def test_a_greedy_batch_is_a_sequential_query_that_is_told_the_pseudo_labels(nam
     logits = np.asarray(greedy.network_logits)
     pseudo_label = dict(zip(greedy.ids.tolist(), logits.argmax(1).tolist(), strict=True))
     chosen = STRATEGIES[name](KEY, greedy, 4)
-    told = query.sequential(KEY, STRATEGIES[name], candidates(), 4, pseudo_label.__getitem__)
+    told = schemes.sequential(KEY, STRATEGIES[name], candidates(), 4, pseudo_label.__getitem__)
     np.testing.assert_array_equal(chosen.ids, told.ids)
     np.testing.assert_allclose(chosen.utilities, told.utilities, rtol=1e-5)
 
@@ -372,7 +372,7 @@ def test_a_small_step_changes_outputs_as_the_kernel_of_all_logits_says():
     rate = 1e-4
     given = candidates(4, retraining=TrainingConfig(learning_rate=rate))
     logits = np.asarray(given.network_logits)
-    theta = np.asarray(kernels.joint_gram(given.network, given.x)).reshape(4, 3, 4, 3)
+    theta = np.asarray(kernels.full_gram(given.network, given.x)).reshape(4, 3, 4, 3)
     pull = 2 * (logits - np.eye(3)[logits.argmax(1)])
     change = -rate * np.einsum("xcjd,jd->jxc", theta, pull)
     utilities = STRATEGIES["one_step"](KEY, given, 1).utilities

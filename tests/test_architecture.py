@@ -9,68 +9,72 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
-    "_version": 0,
-    "types": 0,
-    "checks": 0,
-    "precision": 0,
-    "batching": 0,
-    "sharding": 0,
-    "network": 1,
-    "probing": 1,
-    "models": 1,
-    "data": 1,
-    "pool": 1,
-    "objectives": 2,
-    "training": 2,
-    "kernels": 2,
-    "posterior": 3,
-    "joint_posterior": 3,
-    "criteria": 4,
-    "lookahead": 4,
-    "acquisition": 5,
-    "query": 6,
-    "__init__": 7,
-    "experiments": 8,
+    "ntk_al._version": 0,
+    "ntk_al.types": 0,
+    "ntk_al._utils": 0,
+    "ntk_al.network": 1,
+    "ntk_al.models": 1,
+    "ntk_al.data": 1,
+    "ntk_al.training": 2,
+    "ntk_al.kernels": 2,
+    "ntk_al.lookahead": 3,
+    "ntk_al.posterior": 3,
+    "ntk_al.acquisition": 4,
+    "ntk_al": 5,
+    "experiments": 6,
+    "experiments.benchmarks": 7,
 }
 SOURCES = [*sorted(ROOT.glob("ntk_al/**/*.py")), *sorted(ROOT.glob("experiments/**/*.py"))]
 
 
-def module_name(path):
+def dotted(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return "experiments" if parts[0] == "experiments" else parts[1]
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def room(name):
+    """The longest prefix of a dotted name that has a floor."""
+    while name not in FLOORS:
+        name, _, last = name.rpartition(".")
+        assert last
+    return name
 
 
 def imports(path):
-    """Modules of this project that a file imports, by the name of their floor."""
+    """Rooms of this project that a file imports from."""
+    package = dotted(path) if path.name == "__init__.py" else dotted(path).rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join([*parts[: len(parts) - node.level + 1], *filter(None, [base])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            if parts[0] == "experiments":
-                yield "experiments"
-            elif parts[0] == "ntk_al":
-                yield parts[1] if len(parts) > 1 and parts[1] in FLOORS else "__init__"
+            if name.split(".")[0] in ("ntk_al", "experiments"):
+                yield room(name)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_only_downward(path):
-    own = module_name(path)
+    own = room(dotted(path))
     for other in imports(path):
-        inside_a_package = own == other
-        assert inside_a_package or FLOORS[other] <= FLOORS[own], f"{own} imports {other}"
+        assert own == other or FLOORS[other] <= FLOORS[own], f"{own} imports {other}"
 
 
-def test_every_module_has_a_floor():
-    assert {module_name(path) for path in SOURCES} == set(FLOORS)
+def test_every_folder_and_loose_module_has_a_floor():
+    rooms = {room(dotted(path)) for path in SOURCES}
+    assert rooms == set(FLOORS)
+    top = {f"ntk_al.{path.stem}" for path in (ROOT / "ntk_al").glob("*.py")} - {"ntk_al.__init__"}
+    assert top <= rooms
 
 
-def test_modules_of_one_floor_import_each_other_in_one_direction_only():
-    edges = {(module_name(p), other) for p in SOURCES for other in imports(p)}
+def test_rooms_of_one_floor_import_each_other_in_one_direction_only():
+    edges = {(room(dotted(p)), other) for p in SOURCES for other in imports(p)}
     assert not {(a, b) for a, b in edges if a != b and (b, a) in edges}
 
 

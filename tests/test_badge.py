@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_al.acquisition.badge import _to_row, errors, k_means_plus_plus
+from ntk_al.acquisition.strategies.badge import _to_row, errors, k_means_plus_plus
 from tests import helpers
 
 
@@ -45,7 +45,7 @@ def test_an_embedding_is_the_gradient_of_the_cross_entropy_at_the_last_layer():
         np.testing.assert_allclose(np.outer(h, row), jax.grad(loss)(weights, h), atol=1e-5)
 
 
-def test_factorised_distances_are_those_of_the_explicit_embeddings():
+def test_factorized_distances_are_those_of_the_explicit_embeddings():
     a, features, _ = problem()
     embeddings = explicit(a, features)
     norms = np.square(embeddings).sum(1)

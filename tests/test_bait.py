@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ntk_al.acquisition import fisher
+from ntk_al.acquisition.strategies.bait import _Traces, embedding, forward_backward
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
 
@@ -24,7 +24,7 @@ def trace(embeddings, information, target, chosen):
 
 def choose(embeddings, information, target, k, *, available=None, ties=None):
     num = len(embeddings)
-    return fisher.forward_backward(
+    return forward_backward(
         embeddings,
         information,
         target,
@@ -37,7 +37,7 @@ def choose(embeddings, information, target, k, *, available=None, ties=None):
 @SEEDS
 def test_gains_and_losses_are_those_of_traces_from_scratch_after_any_updates(seed):
     embeddings, information, target = problem(seed)
-    traces = fisher._Traces(embeddings, information, target)
+    traces = _Traces(embeddings, information, target)
     chosen = [1, 5, 7, 8]
     for row in chosen:
         traces.update(row, 1)
@@ -111,7 +111,7 @@ def test_an_embedding_is_the_root_of_the_fisher_information_of_the_binary_task()
     """E over y ~ Bernoulli(p) of the outer product of ∂ log p(y) = (y − p) h."""
     logits = np.log([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     h = np.array([[1.0, 2.0], [3.0, -1.0]])
-    x = fisher.embedding(logits, h)
+    x = embedding(logits, h)
     for p, features, row in zip([0.7, 0.8], h, x, strict=True):
         score = {y: (y - p) * features for y in (0, 1)}
         information = p * np.outer(score[1], score[1]) + (1 - p) * np.outer(score[0], score[0])

@@ -12,7 +12,7 @@ from experiments.benchmarks import gram, measuring, peer_worker, peers, race, re
 from experiments.benchmarks.gram_cases import CASES, Case
 from experiments.benchmarks.race import Contestant
 from ntk_al import Network, models
-from ntk_al.kernels import neural_tangents_compat
+from ntk_al.kernels.infinite import neural_tangents_compat
 
 
 def test_the_quick_race_has_a_row_for_each_contestant_and_floor(tmp_path, capsys):

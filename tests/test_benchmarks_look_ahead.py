@@ -67,7 +67,7 @@ def test_a_query_is_timed_by_strategy_and_stage():
     assert by_name["entropy"]["ratio"] == 1
     assert by_name["naive"]["timed on"] == "1 of 60 candidates"
     assert by_name["naive"]["seconds"] > by_name["mlmoc"]["seconds"]
-    stages = ("kernel", "factorisation and S", "scores", "rest")
+    stages = ("kernel", "factorization and S", "scores", "rest")
     assert sum(by_name[stage]["share"] for stage in stages) == pytest.approx(1)
 
 

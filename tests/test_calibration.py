@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ntk_al.acquisition import calibration
+from ntk_al.acquisition.features import calibration
 from tests import helpers
 
 

@@ -7,11 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
-from ntk_al.acquisition import geometry, herding
-from ntk_al.acquisition.coreset import k_center_greedy
-from ntk_al.acquisition.lcmd import Clusters, largest_cluster_farthest
-from ntk_al.acquisition.probcover import greedy_cover, pure_radius
-from ntk_al.acquisition.typiclust import mean_distances, most_typical
+from ntk_al.acquisition.features import geometry
+from ntk_al.acquisition.features.coverage import greedy_coverage
+from ntk_al.acquisition.strategies.coreset import k_center_greedy
+from ntk_al.acquisition.strategies.lcmd import Clusters, largest_cluster_farthest
+from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
+from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
+from ntk_al.acquisition.strategies.uherding import margin_uncertainty, smallest_distance
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
 
@@ -226,7 +228,7 @@ def test_herding_adds_most_to_the_coverage_at_every_step(seed, radius):
     weights = np.random.default_rng(seed).random(40) if seed else np.ones(40)
     arguments = everything(40, 12)
     arguments["available"][[3, 4]] = False
-    rows, utilities = herding.greedy_coverage(
+    rows, utilities = greedy_coverage(
         x, weights, to_labeled(x, labeled), radius=radius, **arguments
     )
     allowed = set(np.flatnonzero(arguments["available"]))
@@ -246,7 +248,7 @@ def test_herding_adds_most_to_the_coverage_at_every_step(seed, radius):
 
 def test_herding_on_two_copies_and_a_far_point():
     x = line(0, 0, 5)
-    rows, gains = herding.greedy_coverage(
+    rows, gains = greedy_coverage(
         x,
         np.ones(3),
         np.full(3, np.inf),
@@ -265,14 +267,14 @@ def test_herding_needs_few_gains_of_the_second_and_later_steps(monkeypatch):
     monkeypatch.setattr(
         geometry, "squared_distances", lambda a, b: seen.append(len(a)) or plain(a, b)
     )
-    herding.greedy_coverage(x, np.ones(300), np.full(300, np.inf), radius=0.5, **everything(300, 9))
+    greedy_coverage(x, np.ones(300), np.full(300, np.inf), radius=0.5, **everything(300, 9))
     assert sum(seen) - 300 < 300 * 8 / 2
 
 
 def test_points_without_weight_need_no_cover():
     x = line(0, 0.1, 5)
     arguments = everything(3, 1)
-    rows, _ = herding.greedy_coverage(
+    rows, _ = greedy_coverage(
         x, np.array([0.0, 0.0, 0.1]), np.full(3, np.inf), radius=1.0, **arguments
     )
     assert rows.tolist() == [2]
@@ -280,15 +282,15 @@ def test_points_without_weight_need_no_cover():
 
 def test_margin_uncertainty_by_hand_and_where_nothing_is_left_of_it():
     logits = np.log([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6]])
-    np.testing.assert_allclose(herding.margin_uncertainty(logits), [0.9, 0.6])
+    np.testing.assert_allclose(margin_uncertainty(logits), [0.9, 0.6])
     np.testing.assert_allclose(
-        herding.margin_uncertainty(np.array([[50.0, 0.0]])), 2 * np.exp(-50), rtol=1e-12
+        margin_uncertainty(np.array([[50.0, 0.0]])), 2 * np.exp(-50), rtol=1e-12
     )
 
 
 def test_the_smallest_distance_is_between_different_points():
-    assert herding.smallest_distance(line(0, 0, 3, 5)) == pytest.approx(2)
-    assert herding.smallest_distance(line(1, 1)) == np.inf
+    assert smallest_distance(line(0, 0, 3, 5)) == pytest.approx(2)
+    assert smallest_distance(line(1, 1)) == np.inf
 
 
 # TypiClust
@@ -367,7 +369,7 @@ def choices(x, k, seed):
         "probcover": greedy_cover(
             x, covered=np.zeros(len(x), bool), squared_radius=0.3, **arguments
         ),
-        "herding": herding.greedy_coverage(x, np.ones(len(x)), distances, radius=1.0, **arguments),
+        "herding": greedy_coverage(x, np.ones(len(x)), distances, radius=1.0, **arguments),
         "typiclust": most_typical(
             x,
             np.arange(len(x)) % 2,

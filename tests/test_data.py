@@ -30,20 +30,20 @@ def saved(tmp_path, **changes):
     return path
 
 
-def assert_normalised(dataset):
+def assert_normalized(dataset):
     axes = tuple(range(dataset.x_train.ndim - 1))
     assert dataset.x_train.dtype == dataset.x_test.dtype == np.float32
     np.testing.assert_allclose(dataset.x_train.mean(axes), 0, atol=1e-4)
     np.testing.assert_allclose(dataset.x_train.std(axes), 1, atol=1e-4)
 
 
-def test_digits_are_real_images_normalised_by_their_own_statistics():
+def test_digits_are_real_images_normalized_by_their_own_statistics():
     digits = data.load("digits")
     assert digits.x_train.shape == (1347, 8, 8, 1)
     assert digits.x_test.shape == (450, 8, 8, 1)
     assert digits.num_classes == 10
     assert sorted(set(digits.y_test.tolist())) == list(range(10))
-    assert_normalised(digits)
+    assert_normalized(digits)
 
 
 def test_training_and_test_digits_share_no_image():
@@ -62,14 +62,14 @@ def test_tensorflow_datasets_are_read_without_tensorflow(name, num_classes, flip
     assert dataset.x_train.shape == (30, 32, 32, 3)
     assert dataset.num_classes == num_classes
     assert dataset.augmentation == ("shift_flip" if flip else "shift")
-    assert_normalised(dataset)
+    assert_normalized(dataset)
 
 
 def test_each_dataset_has_its_own_statistics(tmp_path):
-    """The released code normalises CIFAR100 with the statistics of CIFAR10."""
+    """The released code normalizes CIFAR100 with the statistics of CIFAR10."""
     for name in ("cifar10", "cifar100"):
         with tfds.testing.mock_data(num_examples=30):
-            assert_normalised(data.load(name, data_dir=str(tmp_path / name)))
+            assert_normalized(data.load(name, data_dir=str(tmp_path / name)))
 
 
 def test_decoded_images_are_kept_and_read_again(tmp_path):
@@ -109,7 +109,7 @@ def test_real_mnist(mnist_dir, tmp_path):
     # The published numbers of zeros, ones, ... in the test set.
     published = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(mnist.y_test).tolist() == published
-    assert_normalised(mnist)
+    assert_normalized(mnist)
 
 
 def test_missing_data_comes_with_the_command_that_prepares_it(tmp_path):
@@ -157,7 +157,7 @@ def test_a_file_of_ones_own(tmp_path):
     dataset = data.load(saved(tmp_path))
     assert dataset.num_classes == 4
     assert dataset.y_train.tolist() == arrays()["y_train"].tolist()
-    assert_normalised(dataset)
+    assert_normalized(dataset)
 
 
 def test_gray_images_get_a_channel_and_vectors_stay_vectors(tmp_path):

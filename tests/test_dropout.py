@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from experiments.config import Config
-from ntk_al import Network, kernels, models, objectives, probing, training
+from ntk_al import Network, kernels, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements
-from ntk_al.acquisition.disagreement import bald
+from ntk_al.acquisition.strategies.bald import bald
 from ntk_al.models import MODELS
-from ntk_al.training import TrainingConfig
+from ntk_al.network import probing
+from ntk_al.training import TrainingConfig, losses
 from tests import helpers
 
 KEY = jax.random.key(3)
@@ -25,13 +26,13 @@ def build(name, dropout, num_classes):
 
 
 def fresh(name, dropout=0.0, num_classes=3):
-    return training.initialise(KEY, build(name, dropout, num_classes), pictures(1))
+    return training.initialize(KEY, build(name, dropout, num_classes), pictures(1))
 
 
 def shapes_of(name, dropout=0.0):
     """The network as ``jax.eval_shape`` gives it: nothing is compiled."""
     module = build(name, dropout, 3)
-    return jax.eval_shape(lambda x: training.initialise(KEY, module, x), pictures(1))
+    return jax.eval_shape(lambda x: training.initialize(KEY, module, x), pictures(1))
 
 
 def pictures(num, seed=0):
@@ -134,10 +135,10 @@ def test_the_key_of_dropout_is_not_the_key_of_the_augmentation(monkeypatch):
     class Recorder:
         def __call__(self, run, y, progress):
             keys["dropout"] = run.keywords["rngs"]["dropout"]
-            return objectives.TaskLoss("squared")(run, y, progress)
+            return losses.TaskLoss("squared")(run, y, progress)
 
     monkeypatch.setitem(training.AUGMENTATIONS, "none", augmentation)
-    monkeypatch.setattr(objectives, "of_module", lambda *_: Recorder())
+    monkeypatch.setattr(losses, "of_module", lambda *_: Recorder())
     config, start = TrainingConfig(epochs=1, batch_size=4), fresh("mlp", 0.5)
     with jax.disable_jit():  # the keys have values
         training.fit(KEY, start, pictures(4), helpers.labels(4), config)

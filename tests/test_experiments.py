@@ -18,7 +18,7 @@ from absl import flags
 
 from experiments import command_line, loop, records
 from experiments.config import Config
-from ntk_al import query
+from ntk_al.acquisition import schemes
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
@@ -106,8 +106,8 @@ def test_every_cycle_has_keys_and_candidates_of_its_own(tmp_path, monkeypatch):
         seen.append((candidates.ids.tolist(), jax.random.uniform(key).item()))
         return batch(key, strategy, candidates, k, oracle)
 
-    batch = query.SCHEMES["batch"]
-    monkeypatch.setitem(query.SCHEMES, "batch", record)
+    batch = schemes.SCHEMES["batch"]
+    monkeypatch.setitem(schemes.SCHEMES, "batch", record)
     run(tmp_path, strategy=("random",), cycles=3)
     for number in (0, 1):
         assert len({str(values[number]) for values in seen}) == len(seen) == 3

@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 
 from ntk_al import kernels
-from ntk_al.acquisition import (
-    STRATEGIES,
-    CandidateSet,
-    LookaheadOptions,
-    clustering,
-    feature_space,
-    geometry,
-    herding,
-)
-from ntk_al.acquisition.typiclust import LARGEST_SMALL_CLUSTER
+from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
+from ntk_al.acquisition.features import clustering, feature_space, geometry
+from ntk_al.acquisition.strategies.maxherding import RADIUS
+from ntk_al.acquisition.strategies.typiclust import LARGEST_SMALL_CLUSTER
 from tests import helpers
 
 U = 11
@@ -147,7 +141,7 @@ def test_uherding_reports_the_smallest_distance_of_labeled_features_and_the_temp
 def test_uherding_of_equal_labeled_points_falls_back_to_the_radius_of_maxherding():
     copies = np.repeat(helpers.images(1), 6, axis=0)
     facts = STRATEGIES["uherding"](KEY, candidates(x_labeled=copies), 2).diagnostics
-    assert facts["radius"] == herding.RADIUS
+    assert facts["radius"] == RADIUS
 
 
 def test_uherding_is_maxherding_weighted_by_the_uncertainty_at_the_temperature():

@@ -5,11 +5,13 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_al import Network, kernels, models, query
-from ntk_al.acquisition import CandidateSet, LookaheadOptions, infinite, ranked, requirements
-from ntk_al.kernels import infinite as infinite_kernels
-from ntk_al.kernels import twins
-from ntk_al.kernels.infinite import HEADS, KINDS, choose_head
+from ntk_al import Network, kernels, models
+from ntk_al.acquisition import CandidateSet, LookaheadOptions, ranked, requirements, schemes
+from ntk_al.acquisition.strategies.gp import gp
+from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
+from ntk_al.kernels.infinite import gram as infinite_kernels
+from ntk_al.kernels.infinite import twins
+from ntk_al.kernels.infinite.gram import HEADS, KINDS, choose_head
 from ntk_al.lookahead import CRITERIA, REFERENCES
 from ntk_al.models.layers import conv
 from ntk_al.models.wide_resnet import _pre_activation_block
@@ -275,7 +277,7 @@ def test_infinite_ntk_is_equation_11_solved_afresh_with_the_infinite_kernel(crit
         reference=reference,
         ridge=1e-2,
     )
-    utilities, _ = infinite.infinite_ntk(KEY, given)
+    utilities, _ = infinite_ntk(KEY, given)
     np.testing.assert_allclose(utilities, naive, rtol=1e-3)
 
 
@@ -310,7 +312,7 @@ def test_gp_is_the_change_of_its_mean_solved_afresh_with_every_label_so_far(refe
         if row is not None:
             given = given.observe(row, label)
             known, labels = [*known, L + row], [*labels, label]
-        utilities, _ = infinite.gp(KEY, given)
+        utilities, _ = gp(KEY, given)
         afresh = gp_solved_afresh(theta, known, labels, noise)
         rest = given.available
         np.testing.assert_allclose(np.asarray(utilities)[rest], afresh[rest], rtol=1e-3)
@@ -327,19 +329,22 @@ def test_gp_on_two_candidates_by_hand(monkeypatch):
     given = CandidateSet(
         given.network, given.x[:1], np.array([2]), given.x[1:3], np.arange(2), given.options
     )
-    utilities, diagnostics = infinite.gp(KEY, given)
+    utilities, diagnostics = gp(KEY, given)
     np.testing.assert_allclose(utilities, [1 / 2 * (3 / 5 + 1 / 5), 1 / 6 + 2 / 3], rtol=1e-6)
     assert diagnostics == {"ridge": 1.0, "condition_number": 1.0, "pooled_head": 1.0}
 
 
 def test_gp_needs_no_trained_network_and_infinite_ntk_does():
     one, other = candidates(seed=0), candidates(seed=1)
-    np.testing.assert_array_equal(infinite.gp(KEY, one)[0], infinite.gp(KEY, other)[0])
-    ntk_one, ntk_other = infinite.infinite_ntk(KEY, one)[0], infinite.infinite_ntk(KEY, other)[0]
+    np.testing.assert_array_equal(gp(KEY, one)[0], gp(KEY, other)[0])
+    ntk_one, ntk_other = (
+        infinite_ntk(KEY, one)[0],
+        infinite_ntk(KEY, other)[0],
+    )
     assert relative_error(ntk_one, ntk_other) > 0.1
 
 
-@pytest.mark.parametrize("utility", [infinite.infinite_ntk, infinite.gp])
+@pytest.mark.parametrize("utility", [infinite_ntk, gp])
 def test_a_sequential_query_makes_one_kernel_and_scores_like_fresh_sets(utility, monkeypatch):
     calls = []
     blocks = kernels.infinite_blocks
@@ -347,7 +352,7 @@ def test_a_sequential_query_makes_one_kernel_and_scores_like_fresh_sets(utility,
         kernels, "infinite_blocks", lambda *a, **k: calls.append(None) or blocks(*a, **k)
     )
     strategy = ranked(utility)
-    selection = query.sequential(KEY, strategy, candidates(), 4, lambda i: i % 3)
+    selection = schemes.sequential(KEY, strategy, candidates(), 4, lambda i: i % 3)
     assert len(calls) == 1
     observed = []
     for step in range(4):
@@ -358,7 +363,7 @@ def test_a_sequential_query_makes_one_kernel_and_scores_like_fresh_sets(utility,
     assert selection.ids.tolist() == observed
 
 
-@pytest.mark.parametrize("utility", [infinite.infinite_ntk, infinite.gp])
+@pytest.mark.parametrize("utility", [infinite_ntk, gp])
 def test_strategies_report_which_head_was_used(utility, monkeypatch):
     assert utility(KEY, candidates())[1]["pooled_head"] == 1
     monkeypatch.setattr(infinite_kernels, "POOLED_LIMIT", 0)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_al import Network, models
-from ntk_al.kernels import capture, routes
-from ntk_al.kernels.products import Product
+from ntk_al.kernels.empirical import capture, routes
+from ntk_al.kernels.empirical.rounding import Product
 
 EXACT = Product("float32", "cpu")
 SMALL_WORKSPACE = 3000  # so that samples are taken in several batches

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from ntk_al import Network, kernels, lookahead, models, training
-from ntk_al.kernels import neural_tangents_compat
+from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.network import READOUTS
 from tests import helpers
 
@@ -30,7 +30,7 @@ def test_gram_is_the_inner_product_of_single_gradients(readout):
 def test_gram_equals_neural_tangents_on_every_model(name):
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
     module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
-    net = training.initialise(jax.random.key(0), module, x)
+    net = training.initialize(jax.random.key(0), module, x)
     nt = neural_tangents_compat.load()
 
     def first_logit(params, inputs):
@@ -71,7 +71,7 @@ def test_one_argument_is_the_same_as_two_equal_ones():
 
 
 def test_layers_taken_in_groups_in_a_small_budget_give_the_same_gram(caplog):
-    net = training.initialise(jax.random.key(0), models.build("convnet", 3), wide_images(1))
+    net = training.initialize(jax.random.key(0), models.build("convnet", 3), wide_images(1))
     x1, x2 = wide_images(70), wide_images(35, seed=1)
     whole, blocks = kernels.gram(net, x1), kernels.gram(net, x1, x2)
     with caplog.at_level("INFO", "ntk_al"):
@@ -81,7 +81,7 @@ def test_layers_taken_in_groups_in_a_small_budget_give_the_same_gram(caplog):
 
 
 def test_a_budget_too_small_for_one_layer_says_what_is_needed():
-    net = training.initialise(jax.random.key(0), models.build("convnet", 3), wide_images(1))
+    net = training.initialize(jax.random.key(0), models.build("convnet", 3), wide_images(1))
     with pytest.raises(ValueError, match=r"70 samples needs .* MiB .* budget is 0.1 MiB") as error:
         kernels.gram(net, wide_images(70), memory_budget=10**5)
     needed = int(str(error.value).split("about ")[1].split(" MiB")[0])
@@ -89,7 +89,7 @@ def test_a_budget_too_small_for_one_layer_says_what_is_needed():
 
 
 def test_larger_budgets_take_fewer_passes(caplog):
-    net = training.initialise(jax.random.key(0), models.build("convnet", 3), wide_images(1))
+    net = training.initialize(jax.random.key(0), models.build("convnet", 3), wide_images(1))
     counts = []
     for megabytes in (3, 4, 100):
         caplog.clear()

@@ -10,12 +10,13 @@ import scipy.stats
 
 from experiments import loop
 from experiments.config import Config
-from ntk_al import data, kernels, models, objectives, probing, query, training
-from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements
-from ntk_al.kernels import capture
+from ntk_al import data, kernels, models, training
+from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements, schemes
+from ntk_al.kernels.empirical import capture
 from ntk_al.models import MODELS
-from ntk_al.objectives import Ranking, ranking_loss
+from ntk_al.network import probing
 from ntk_al.training import TrainingConfig
+from ntk_al.training.losses import Ranking, TaskLossAndRanking, ranking_loss, squared_loss
 from tests import helpers
 from tests.test_experiments import main, run, small_flags
 
@@ -30,7 +31,7 @@ def build(name):
 
 @functools.cache
 def backbone(name="convnet"):
-    return training.initialise(KEY, build(name), pictures(1))
+    return training.initialize(KEY, build(name), pictures(1))
 
 
 @functools.cache
@@ -85,7 +86,7 @@ def test_the_kernel_is_that_of_the_backbone_and_costs_no_more():
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_stages_of_a_model_double_their_channels_and_halve_their_pixels(name):
-    net = jax.eval_shape(lambda: training.initialise(KEY, build(name), pictures(1)))
+    net = jax.eval_shape(lambda: training.initialize(KEY, build(name), pictures(1)))
     _, stages = jax.eval_shape(
         lambda v: net.module.apply(v, pictures(2), method="with_stages"), net.variables
     )
@@ -140,7 +141,7 @@ def test_it_is_stopped_after_120_of_200_epochs(epoch, stopped):
         given.update(arguments)
         return (np.zeros((4, 3)), np.zeros(4)), {}
 
-    objective = objectives.TaskLossAndRanking("squared", Ranking())
+    objective = TaskLossAndRanking("squared", Ranking())
     value, (task, _) = objective(run_module, np.zeros(4, int), np.float32(epoch / 200))
     assert given == {"method": "with_losses", "stop": stopped}
     assert float(task) == pytest.approx(1.0)  # ‖0 − one-hot‖²
@@ -170,12 +171,12 @@ def test_the_stop_compiles_no_second_step(compilations):
 
 def test_the_predictions_rank_the_losses_of_examples_that_were_not_trained_on():
     digits = data.load("digits")
-    start = training.initialise(KEY, models.build("convnet", 10, width=16), digits.x_train)
+    start = training.initialize(KEY, models.build("convnet", 10, width=16), digits.x_train)
     net = models.with_loss_prediction(jax.random.key(1), start, digits.x_train)
     config = TrainingConfig(epochs=60, batch_size=20, learning_rate=0.05)
     net, _ = training.fit(KEY, net, digits.x_train[:200], digits.y_train[:200], config)
     x, y = digits.x_test, digits.y_test
-    losses = objectives.squared_loss(net.predict(x), np.eye(10)[y])
+    losses = squared_loss(net.predict(x), np.eye(10)[y])
     correlation = scipy.stats.spearmanr(models.predicted_losses(net, x), losses).statistic
     assert correlation > 0.2
 
@@ -187,7 +188,7 @@ def test_the_strategy_takes_the_largest_predicted_losses_in_both_schemes():
     chosen = strategy(KEY, given, 4)
     assert chosen.ids.tolist() == given.ids[np.argsort(-losses)[:4]].tolist()
     np.testing.assert_array_equal(chosen.utilities, losses)
-    told = query.sequential(KEY, strategy, candidates(wrapped()), 4, lambda i: 0)
+    told = schemes.sequential(KEY, strategy, candidates(wrapped()), 4, lambda i: 0)
     assert told.ids.tolist() == chosen.ids.tolist()
 
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_al import Network, criteria, kernels, lookahead, posterior
+from ntk_al import Network, kernels, lookahead
+from ntk_al.lookahead import criteria, posterior
 from tests import helpers
 
 L, E, U = 6, 5, 8

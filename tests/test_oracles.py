@@ -11,12 +11,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from ntk_al.acquisition import fisher, geometry, herding
-from ntk_al.acquisition.badge import _to_row, errors
-from ntk_al.acquisition.coreset import k_center_greedy
-from ntk_al.acquisition.lcmd import Clusters, largest_cluster_farthest
-from ntk_al.acquisition.probcover import greedy_cover, pure_radius
-from ntk_al.acquisition.typiclust import mean_distances, most_typical
+from ntk_al.acquisition.features import coverage, geometry
+from ntk_al.acquisition.strategies.badge import _to_row, errors
+from ntk_al.acquisition.strategies.bait import forward_backward
+from ntk_al.acquisition.strategies.coreset import k_center_greedy
+from ntk_al.acquisition.strategies.lcmd import Clusters, largest_cluster_farthest
+from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
+from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
 
 ORACLES = json.loads((pathlib.Path(__file__).parent / "fixtures" / "oracles.json").read_text())
 X, LABELED = np.array(ORACLES["candidates"]), np.array(ORACLES["labeled"])
@@ -97,7 +98,7 @@ def test_probcover_is_that_of_scikit_activeml_where_no_gains_tie():
 def test_maxherding_is_that_of_scikit_activeml():
     oracle = ORACLES["maxherding"]
     x, _, distances = unit_length()
-    rows, gains = herding.greedy_coverage(
+    rows, gains = coverage.greedy_coverage(
         x, np.ones(len(x)), distances, radius=1.0, **choice_of(oracle["rows"])
     )
     assert rows.tolist() == oracle["rows"]
@@ -133,7 +134,7 @@ def test_bait_is_that_of_bmdal_reg_on_one_objective():
     """tr((I + Σ x xᵀ)⁻¹ I_all): it has no weights between labeled and chosen points."""
     oracle = ORACLES["bait"]
     everything = np.concatenate([X, LABELED])
-    rows, _ = fisher.forward_backward(
+    rows, _ = forward_backward(
         X, np.eye(X.shape[1]), everything.T @ everything, **choice_of(oracle["rows"])
     )
     assert rows.tolist() == oracle["rows"]

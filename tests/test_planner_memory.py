@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import pytest
 
 from ntk_al import Network, models
-from ntk_al.kernels import capture, planner
-from ntk_al.kernels.products import Product
+from ntk_al.kernels.empirical import capture
+from ntk_al.kernels.empirical.plan import Demand, make_plan
+from ntk_al.kernels.empirical.rounding import Product
 
 PROGRAM = """
 import logging, resource, sys
@@ -27,7 +28,7 @@ def resident():
 
 
 x = np.random.default_rng(0).normal(size=(int(sys.argv[1]), 14, 14, 1)).astype(np.float32)
-net = training.initialise(jax.random.key(0), models.build("wide_resnet", 10, width=64), x)
+net = training.initialize(jax.random.key(0), models.build("wide_resnet", 10, width=64), x)
 kernels.gram(net, x[:32], memory_budget=2**30).block_until_ready()  # compiles most of it
 messages = []
 handler = logging.Handler()
@@ -65,7 +66,7 @@ def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
     )
     layers, leaves = capture.survey(Network(module, variables), x)
     budget = int(0.9 * gigabytes * 2**30)
-    demand = planner.Demand(
+    demand = Demand(
         layers,
         leaves,
         (10_000, 6_000),
@@ -73,7 +74,7 @@ def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
         Product("float32", backend),
         example_bytes=4 * 32 * 32 * 3,
     )
-    plan = planner.make_plan(demand, budget)
+    plan = make_plan(demand, budget)
     assert plan.peak_bytes <= budget
     assert 1 <= len(plan.groups) <= passes
     planned = [step.layer for group in plan.groups for step in group.steps]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_al import posterior
+from ntk_al.lookahead import posterior
 from tests import helpers
 
 RIDGE = 1e-3
@@ -149,7 +149,7 @@ def test_observing_more_labels_compiles_nothing_new(compilations):
     assert len(compilations) == before
 
 
-def test_a_singular_kernel_is_factorised_with_a_larger_ridge_and_says_so(x64):
+def test_a_singular_kernel_is_factorized_with_a_larger_ridge_and_says_so(x64):
     theta, logits, targets = problem()
     theta[5] = theta[4]
     theta[:, 5] = theta[:, 4]  # two labeled points are one: rank deficient
@@ -165,7 +165,7 @@ def test_a_well_conditioned_kernel_keeps_the_ridge_it_was_given(x64):
     assert condition(*problem(), 6, ridge=1e-5).ridge == pytest.approx(1e-5)
 
 
-def test_float32_kernels_are_factorised_in_float64_and_nothing_of_that_leaks():
+def test_float32_kernels_are_factorized_in_float64_and_nothing_of_that_leaks():
     gap = 2.0**-21
     theta = np.float32([[1 + gap, 1], [1, 1 + gap]])  # exact; its second pivot is 2 gap
     blocks = helpers.square_blocks(np.pad(theta, ((0, 1), (0, 1))), 2)
@@ -212,7 +212,7 @@ def test_a_query_point_that_is_labeled_already_stays_finite():
         (np.zeros((15, 15)), "dead network"),
     ],
 )
-def test_a_kernel_that_cannot_be_factorised_is_explained(theta, message):
+def test_a_kernel_that_cannot_be_factorized_is_explained(theta, message):
     _, logits, targets = problem()
     with pytest.raises(ValueError, match=message):
         condition(theta, logits, targets, 6)

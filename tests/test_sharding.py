@@ -45,7 +45,7 @@ def results(mesh=None):
     pool, evaluation = helpers.images(21, seed=1), helpers.images(6, seed=2)
     theta = kernels.gram(net, pool, mesh=mesh)
     if mesh is not None:
-        from ntk_al import sharding
+        from ntk_al._utils import sharding
 
         theta = sharding.everywhere(mesh)(theta)
     return {

@@ -39,7 +39,7 @@ def test_the_error_falls_as_the_root_of_the_size():
 def test_models_can_be_sketched(name):
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
     module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
-    net = training.initialise(jax.random.key(0), module, x)
+    net = training.initialize(jax.random.key(0), module, x)
     phi = kernels.sketch(net, x, key=jax.random.key(0), size=64)
     assert phi.shape == (3, 64)
     norms, exact = np.square(phi).sum(1), kernels.diagonal(net, x)

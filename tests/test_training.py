@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from ntk_al import data, models, objectives, training
-from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
+from ntk_al import data, models, training
+from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig, losses
 from tests import helpers
 
 KEY = jax.random.key(0)
@@ -18,12 +18,12 @@ QUICK = TrainingConfig(epochs=3, batch_size=4, learning_rate=0.05)
 
 
 def fresh(seed=0):
-    return training.initialise(jax.random.key(seed), helpers.TinyNet(), helpers.images(1))
+    return training.initialize(jax.random.key(seed), helpers.TinyNet(), helpers.images(1))
 
 
 def test_digits_are_learnt_from_two_hundred_labels():
     digits = data.load("digits")
-    net = training.initialise(KEY, models.build("convnet", 10), digits.x_train)
+    net = training.initialize(KEY, models.build("convnet", 10), digits.x_train)
     config = TrainingConfig(epochs=60, batch_size=32, learning_rate=0.1, augmentation="shift")
     net, loss = training.fit(KEY, net, digits.x_train[:200], digits.y_train[:200], config)
     assert training.accuracy(net, digits.x_test, digits.y_test) > 0.9
@@ -59,7 +59,7 @@ def test_one_step_is_sgd_by_hand():
 
 
 def test_the_squared_loss_is_summed_over_classes():
-    loss = objectives.squared_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
+    loss = losses.squared_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
     np.testing.assert_allclose(loss, [2.0])
 
 
@@ -164,7 +164,7 @@ class IsTraining(Named):
 )
 def test_a_module_is_trained_whatever_its_argument_is_called(module, switches):
     x, y = helpers.images(8) + 1, helpers.labels(8)
-    start = training.initialise(KEY, module, x)
+    start = training.initialize(KEY, module, x)
     trained, _ = training.fit(KEY, start, x, y, QUICK)
     assert np.abs(trained.logits(x) - start.logits(x)).max() > 1e-3
     statistics = [net.variables["batch_stats"]["BatchNorm_0"]["mean"] for net in (start, trained)]
@@ -209,7 +209,7 @@ def test_training_sets_that_do_not_fit_are_refused(x, y, message):
 
 
 def test_augmentation_needs_images():
-    net = training.initialise(KEY, models.build("mlp", 3), np.zeros((1, 5), np.float32))
+    net = training.initialize(KEY, models.build("mlp", 3), np.zeros((1, 5), np.float32))
     config = dataclasses.replace(QUICK, augmentation="shift")
     with pytest.raises(ValueError, match="needs images"):
         training.fit(KEY, net, np.ones((4, 5), np.float32), helpers.labels(4), config)

@@ -13,7 +13,7 @@ that needs fewer operations may pass the rate of the matrix units. That rate is 
 run, with the product of two large square matrices. How well a precision keeps the ranking is
 measured on a smaller problem of the same kind.
 
-"posterior" is all of ``posterior.condition``: the factorisation, timed alone as well, and S.
+"posterior" is all of ``posterior.condition``: the factorization, timed alone as well, and S.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import numpy as np
 from jax.lax import DotAlgorithmPreset, Precision
 
 from experiments.benchmarks import agreement, compilation, measuring
-from ntk_al import Network, kernels, lookahead, models, posterior, training
+from ntk_al import Network, kernels, lookahead, models, training
+from ntk_al.lookahead import posterior
 from ntk_al.types import Array
 
 PRECISIONS: dict[str, tuple[Any, Any]] = {
@@ -56,7 +57,7 @@ QUICK: dict[str, Any] = {
 COLUMNS = (
     "precision",
     "kernel",
-    "factorisation",
+    "factorization",
     "posterior",
     "scores",
     "query",
@@ -153,7 +154,7 @@ def _time_stages(
 
     x_labeled, x_pool = problem.x_labeled, problem.x_pool
     blocks = stage("kernel", kernels.blocks, problem.network, x_labeled, x_pool, **how)
-    stage("factorisation", posterior.factorize, blocks.labeled, residual)
+    stage("factorization", posterior.factorize, blocks.labeled, residual)
     belief = stage("posterior", posterior.condition, blocks, residual, logits)
     stage("scores", lookahead.score_posterior, belief)
     del blocks, belief  # they would stand beside those of the whole query
@@ -203,7 +204,7 @@ def measure(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str
     size, seed = options.image_size, options.seed
     module = models.build(options.model, options.num_classes, width=options.width)
     shape = (1, size, size, 3)
-    network = training.initialise(jax.random.key(seed + 1), module, np.zeros(shape, np.float32))
+    network = training.initialize(jax.random.key(seed + 1), module, np.zeros(shape, np.float32))
     small = synthetic(network, options.num_labeled_small, options.num_pool_small, size, seed)
     reference = score(small, precision="float32", **how)
     problem = synthetic(network, options.num_labeled, options.num_pool, size, seed)

@@ -84,7 +84,7 @@ def candidates(model: str, size: Size, seed: int) -> CandidateSet:
     ids = pool.subset(subset_key, size.num_pool)
     x_labeled, y_labeled = dataset.x_train[pool.labeled], dataset.y_train[pool.labeled]
     module = models.build(model, dataset.num_classes, width=size.width)
-    network = training.initialise(weight_key, module, x_labeled)
+    network = training.initialize(weight_key, module, x_labeled)
     network, _ = training.fit(
         train_key, network, x_labeled, y_labeled, converging(size.epochs[model])
     )

@@ -40,7 +40,7 @@ class Case:
         x = np.random.default_rng(0).normal(size=(self.num_examples, *self.image))
         x = x.astype(np.float32)
         module = models.build(self.model, NUM_CLASSES, width=self.width)
-        network = training.initialise(jax.random.key(0), module, x)
+        network = training.initialize(jax.random.key(0), module, x)
         # Initial statistics are zeros and ones, and would hide a peer that leaves them out.
         rng = np.random.default_rng(1)
         variables = {

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from experiments.benchmarks import tiles
 from ntk_al import Network
-from ntk_al.kernels import neural_tangents_compat
+from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.types import Array, PyTree
 
 NEURAL_TANGENTS = {

@@ -28,8 +28,9 @@ import numpy as np
 
 from experiments.benchmarks import agreement, compilation, measuring, protocol
 from experiments.benchmarks.protocol import Problem
-from ntk_al import kernels, lookahead, posterior, training
+from ntk_al import kernels, lookahead, training
 from ntk_al.acquisition import CandidateSet
+from ntk_al.lookahead import posterior
 from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike, GramBlocks
 

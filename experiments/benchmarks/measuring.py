@@ -21,7 +21,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
     """Seconds of each contestant in each round; a round calls every contestant once.
 
     Interleaving spreads a machine's slow spells over all contestants, and each round begins with
-    another one, so that none always follows the same neighbour. Warm up before.
+    another one, so that none always follows the same neighbor. Warm up before.
     """
     names = list(contestants)
     seconds: dict[str, list[float]] = {name: [] for name in names}

@@ -85,7 +85,7 @@ def load(options: argparse.Namespace, *, train: bool = True) -> Problem:
     module = models.build(
         config.model, dataset.num_classes, width=config.width, blocks=config.blocks
     )
-    network = training.initialise(weight_key, module, x_labeled)
+    network = training.initialize(weight_key, module, x_labeled)
     fit_config = config.training(dataset.augmentation)
     start = time.perf_counter()
     if train:

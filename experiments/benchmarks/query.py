@@ -29,8 +29,9 @@ import numpy as np
 
 from experiments.benchmarks import compilation, measuring, protocol
 from experiments.benchmarks.protocol import Problem
-from ntk_al import Network, kernels, lookahead, models, posterior
+from ntk_al import Network, kernels, lookahead, models
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
+from ntk_al.lookahead import posterior
 from ntk_al.types import Array, ArrayLike
 
 PER_CANDIDATE = ("naive", "one_step")
@@ -122,7 +123,7 @@ def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:
     def scores() -> Array:
         return lookahead.score_posterior(belief, criterion=STAGED)
 
-    return {"kernel": kernel, "factorisation and S": condition, "scores": scores}
+    return {"kernel": kernel, "factorization and S": condition, "scores": scores}
 
 
 def measure(

@@ -9,15 +9,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ntk_al import checks, joint_posterior, kernels, lookahead, posterior, probing
+from ntk_al import kernels, lookahead
+from ntk_al._utils import checks
 from ntk_al.acquisition.options import LookaheadOptions
-from ntk_al.joint_posterior import JointPosterior
-from ntk_al.network import Network
-from ntk_al.posterior import Posterior
+from ntk_al.lookahead import full_posterior, posterior
+from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.posterior import Posterior
+from ntk_al.network import Network, probing
 from ntk_al.types import Array, ArrayLike
 
 T = TypeVar("T")
-Belief = TypeVar("Belief", Posterior, JointPosterior, Posterior | JointPosterior)
+Belief = TypeVar("Belief", Posterior, FullPosterior, Posterior | FullPosterior)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +48,7 @@ class CandidateSet:
     ids: np.ndarray
     options: LookaheadOptions = dataclasses.field(default_factory=LookaheadOptions)
     observed: tuple[tuple[int, int], ...] = ()
-    belief: Posterior | JointPosterior | None = None
+    belief: Posterior | FullPosterior | None = None
     memory: dict[str, Any] = dataclasses.field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -125,8 +127,8 @@ class CandidateSet:
         return np.concatenate([np.asarray(targets), observed.astype(targets.dtype)])
 
     @functools.cached_property
-    def posterior(self) -> Posterior | JointPosterior:
-        """The retrained linearised network at the candidates, with every label seen so far."""
+    def posterior(self) -> Posterior | FullPosterior:
+        """The retrained linearized network at the candidates, with every label seen so far."""
         if self.belief is not None:
             return self.belief
         return self.absorb(self.once("posterior", self._condition))
@@ -138,11 +140,11 @@ class CandidateSet:
         rows, labels = np.transpose(self.observed)
         return belief.observe(rows, labels, move_network=self.options.move_network)
 
-    def _condition(self) -> Posterior | JointPosterior:
+    def _condition(self) -> Posterior | FullPosterior:
         options = self.options
         if options.readout == lookahead.ALL_LOGITS:
-            return joint_posterior.condition(
-                kernels.joint_blocks(self.network, self.x_labeled, self.x),
+            return full_posterior.condition(
+                kernels.full_blocks(self.network, self.x_labeled, self.x),
                 self.residual,
                 self.network_logits,
                 ridge=options.ridge,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from ntk_al import checks, kernels, lookahead
+from ntk_al import kernels, lookahead
+from ntk_al._utils import checks
 from ntk_al.network import READOUTS
 from ntk_al.training import TrainingConfig
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ntk_al import probing
 from ntk_al.acquisition.strategy import Strategy
-from ntk_al.kernels import twins
+from ntk_al.kernels.infinite import twins
 from ntk_al.models import MODELS, WithLossPrediction, has_stages
-from ntk_al.network import Network
+from ntk_al.network import Network, probing
 from ntk_al.types import ArrayLike
 
 Need = Callable[[Network, ArrayLike], str | None]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
-from ntk_al import checks
+from ntk_al._utils import checks
 from ntk_al.data.dataset import Dataset, Source
-from ntk_al.data.embedded import digits
+from ntk_al.data.digits import digits
+from ntk_al.data.npz import load_npz
 from ntk_al.data.tensorflow_datasets import TfdsSource
-from ntk_al.data.user_arrays import load_npz
 
 DATASETS: dict[str, Source] = {
     "digits": digits,
@@ -23,7 +23,7 @@ DATASETS: dict[str, Source] = {
 
 
 def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
-    """Reads a dataset, normalised with the statistics of its own training images.
+    """Reads a dataset, normalized with the statistics of its own training images.
 
     Args:
       name: a key of ``DATASETS``, or the path of a ``.npz`` file that holds ``x_train``,
@@ -36,10 +36,10 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
       FileNotFoundError: the data is not there; the message holds the command that prepares it.
     """
     if name.endswith(".npz"):
-        return load_npz(name).normalised()
+        return load_npz(name).normalized()
     checks.one_of("dataset (or path of a .npz file)", name, DATASETS)
     data_dir = os.path.expanduser(data_dir) if data_dir else None
-    return DATASETS[name](data_dir=data_dir, cache_dir=cache_dir).normalised()
+    return DATASETS[name](data_dir=data_dir, cache_dir=cache_dir).normalized()
 
 
 def prepare(name: str, data_dir: str | None = None) -> None:

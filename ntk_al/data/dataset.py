@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ntk_al import checks
+from ntk_al._utils import checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Dataset:
 
     Attributes:
       name: for records and messages.
-      x_train: ``[N, ...]``; uint8 images as read, float32 once normalised.
+      x_train: ``[N, ...]``; uint8 images as read, float32 once normalized.
       y_train: class ids, ``[N]``, int32.
       x_test: ``[M, ...]``, of the same kind as ``x_train``.
       y_test: class ids, ``[M]``, int32.
@@ -49,7 +49,7 @@ class Dataset:
             checks.class_ids(f"y_{split} of {self.name}", y, self.num_classes)
         checks.same_example_shape("x_train", self.x_train, "x_test", self.x_test)
 
-    def normalised(self) -> Dataset:
+    def normalized(self) -> Dataset:
         """Zero mean and unit variance by channel, with the statistics of the training images."""
         axes = tuple(range(self.x_train.ndim - 1))
         mean = self.x_train.mean(axes, dtype=np.float64)
@@ -63,7 +63,7 @@ class Dataset:
 
 
 class Source(Protocol):
-    """Reads one dataset, not yet normalised."""
+    """Reads one dataset, not yet normalized."""
 
     def __call__(self, *, data_dir: str | None, cache_dir: str | None) -> Dataset:
         """The dataset, from ``data_dir`` or from an earlier reading kept in ``cache_dir``."""

@@ -11,7 +11,7 @@ import dataclasses
 
 import flax.linen as nn
 
-from ntk_al import checks
+from ntk_al._utils import checks
 from ntk_al.models.loss_prediction import (
     WithLossPrediction,
     has_stages,

@@ -8,7 +8,7 @@ from ntk_al.types import Array
 
 
 def conv(features: int, size: int = 3, stride: int = 1, name: str | None = None) -> nn.Conv:
-    """A square convolution without bias (a BatchNorm follows or leads), He-initialised."""
+    """A square convolution without bias (a BatchNorm follows or leads), He-initialized."""
     return nn.Conv(
         features,
         (size, size),

@@ -9,8 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ntk_al import batching, checks
-from ntk_al.network import DIVERGED, Network
+from ntk_al._utils import batches, checks
+from ntk_al.network import Network
+from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array, ArrayLike, PyTree
 
 
@@ -108,7 +109,7 @@ def predicted_losses(network: Network, x: ArrayLike) -> Array:
             f"{type(network.module).__name__} predicts no losses: wrap the network with "
             "models.with_loss_prediction before it is trained"
         )
-    losses = batching.map_batches(functools.partial(_predicted, network), x)
+    losses = batches.map_batches(functools.partial(_predicted, network), x)
     checks.finite("the predicted losses", losses, hint=DIVERGED)
     return losses
 

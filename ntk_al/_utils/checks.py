@@ -1,0 +1,144 @@
+"""Early, readable refusals of bad input. Values are looked at only where they are known.
+
+Under ``jax.jit`` an argument is a tracer: its shape and dtype are checked, its values cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al.types import Array, ArrayLike
+
+
+def is_traced(*trees: object) -> bool:
+    """Whether any leaf is a tracer, whose values are not known yet."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees))
+
+
+def one_of(kind: str, name: str, known: Mapping[str, object] | Iterable[str]) -> None:
+    """Raises ValueError, listing what is known, unless ``name`` is one of ``known``."""
+    names = sorted(known)
+    if name not in names:
+        raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(names)}")
+
+
+def positive(name: str, value: float) -> None:
+    """Raises ValueError unless ``value`` is a finite number above zero."""
+    _number(name, value)
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raises ValueError unless ``value`` is a finite number that is not below ``least``."""
+    _number(name, value)
+    if not (np.isfinite(value) and value >= least):
+        raise ValueError(f"{name} must be a finite number of at least {least}, got {value!r}")
+
+
+def rate(name: str, value: float) -> None:
+    """Raises ValueError unless ``value`` is a share that something is left of: 0 ≤ value < 1."""
+    _number(name, value)
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
+
+
+def _number(name: str, value: object) -> None:
+    scalar_array = isinstance(value, jax.Array | np.ndarray) and value.ndim == 0
+    if not (scalar_array or isinstance(value, int | float | np.number)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
+    """Raises ValueError if a known ``x`` holds NaN or infinity, naming the first row that does."""
+    if is_traced(x) or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return
+    if isinstance(x, np.ndarray):
+        bad = ~np.isfinite(x)
+    else:
+        if bool(jnp.isfinite(x).all()):
+            return
+        bad = ~np.isfinite(np.asarray(x))
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. "
+            + hint
+        )
+
+
+def inputs(name: str, x: ArrayLike) -> None:
+    """Raises ValueError unless ``x`` is a non-empty batch of finite inputs, ``[N, ...]``."""
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
+    if x.ndim < 2:
+        raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
+    if x.shape[0] == 0:
+        raise ValueError(f"{name} is empty: it has shape {x.shape}")
+    if not jnp.issubdtype(x.dtype, jnp.number):
+        raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    finite(name, x, hint="Clean or drop these examples.")
+
+
+def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) -> None:
+    """Raises ValueError unless both batches hold examples of one shape."""
+    if x1.shape[1:] != x2.shape[1:]:
+        raise ValueError(
+            f"{first} holds examples of shape {x1.shape[1:]} but {second} of shape {x2.shape[1:]}; "
+            "both must be prepared in the same way"
+        )
+    if jnp.issubdtype(x1.dtype, jnp.integer) != jnp.issubdtype(x2.dtype, jnp.integer):
+        raise ValueError(
+            f"{first} has dtype {x1.dtype} but {second} {x2.dtype}: one looks like raw images and "
+            "the other like normalized ones; both must be prepared in the same way"
+        )
+
+
+def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
+    """Raises ValueError if known class ids are outside 0..C-1."""
+    if is_traced(y) or y.size == 0:
+        return
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(
+            f"{name} must be class ids in 0..{num_classes - 1}, one for each of the "
+            f"{num_classes} outputs, got values from {low} to {high}"
+        )
+
+
+def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
+    """Class ids ``[N]`` or real targets ``[N, C]`` as real targets, one-hot where they were ids.
+
+    Lists are taken as arrays.
+
+    Raises:
+      TypeError: ``y`` is neither integer ids nor real targets.
+      ValueError: wrong shape, ids out of range, NaN or infinite targets.
+    """
+    if isinstance(y, list | tuple):
+        y = np.asarray(y)
+    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
+        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+    if y.ndim == 2 and jnp.issubdtype(y.dtype, jnp.number):
+        if y.shape != (num_examples, num_classes):
+            raise ValueError(
+                f"{name} as real targets must have shape {(num_examples, num_classes)}, one column "
+                f"for each output of the network, got {y.shape}; class ids are [N], not [N, 1]"
+            )
+        finite(name, y)
+        return jnp.asarray(y, jnp.result_type(float))
+    if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
+        raise TypeError(
+            f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
+            f"shape {y.shape}; for ids stored as floats write {name}.astype(int)"
+        )
+    if y.shape != (num_examples,):
+        raise ValueError(f"{name} has {y.shape[0]} labels for {num_examples} examples")
+    class_ids(name, y, num_classes)
+    return jax.nn.one_hot(y, num_classes)

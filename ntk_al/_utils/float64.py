@@ -1,0 +1,32 @@
+"""Float64 for the small dense algebra, without switching the whole process to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al._utils import checks
+from ntk_al.types import PyTree
+
+
+@contextlib.contextmanager
+def widest(*operands: object) -> Iterator[jnp.dtype]:
+    """A block in which float64 exists, where the backend computes it; yields the dtype to use.
+
+    S = Θ(Q, Q) − Θ(Q, L) A⁻¹ Θ(L, Q) subtracts nearly equal numbers, and A may have a condition
+    number of a million: float32 would lose the ranking there. TPUs have no float64 units, and
+    operands that are traced are lowered later, outside of this block: both keep the default dtype.
+    """
+    if checks.is_traced(operands) or jax.default_backend() == "tpu":
+        yield jnp.result_type(float)
+        return
+    with jax.enable_x64(True):
+        yield jnp.dtype(jnp.float64)
+
+
+def to_default(tree: PyTree) -> PyTree:
+    """The leaves in the default float dtype of the process, so that float64 does not leak out."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)), tree)

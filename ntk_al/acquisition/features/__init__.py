@@ -1,0 +1,1 @@
+"""What strategies compute from features: distances, clusters, coverage, calibration."""

@@ -1,0 +1,62 @@
+"""Every strategy by name, one file a method.
+
+To add a strategy that ranks candidates by a utility, write the utility and add a row. One that
+chooses a set as a whole is a function of the candidates and k, made a strategy by ``jointly``.
+"""
+
+from __future__ import annotations
+
+from ntk_al.acquisition.look_ahead import look_ahead
+from ntk_al.acquisition.strategies.badge import badge
+from ntk_al.acquisition.strategies.bait import bait
+from ntk_al.acquisition.strategies.bald import bald
+from ntk_al.acquisition.strategies.coreset import coreset
+from ntk_al.acquisition.strategies.ev_gp import explained_variance
+from ntk_al.acquisition.strategies.expected_gradient_length import expected_gradient_length
+from ntk_al.acquisition.strategies.gp import gp, gp_outputs
+from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
+from ntk_al.acquisition.strategies.lcmd import lcmd
+from ntk_al.acquisition.strategies.learning_loss import learning_loss
+from ntk_al.acquisition.strategies.lookahead_criteria import of_criterion
+from ntk_al.acquisition.strategies.maxherding import maxherding
+from ntk_al.acquisition.strategies.naive import naive
+from ntk_al.acquisition.strategies.one_step import one_step
+from ntk_al.acquisition.strategies.probcover import probcover
+from ntk_al.acquisition.strategies.random import random
+from ntk_al.acquisition.strategies.residual import residual
+from ntk_al.acquisition.strategies.typiclust import typiclust
+from ntk_al.acquisition.strategies.uherding import uherding
+from ntk_al.acquisition.strategies.uncertainty import entropy, least_confidence, margin
+from ntk_al.acquisition.strategy import Strategy, jointly, ranked
+from ntk_al.lookahead import CRITERIA
+
+_FEATURES = ("features",)
+_TWIN = ("infinite_twin",)
+
+STRATEGIES: dict[str, Strategy] = {
+    # The present outputs.
+    "random": ranked(random),
+    "entropy": ranked(entropy),
+    "margin": ranked(margin),
+    "least_confidence": ranked(least_confidence),
+    "bald": ranked(bald, needs=("dropout",)),
+    "learning_loss": ranked(learning_loss, needs=("loss_prediction",)),
+    # Gradients and features.
+    "expected_gradient_length": ranked(expected_gradient_length),
+    "badge": jointly(badge, needs=_FEATURES),
+    "bait": jointly(bait, needs=_FEATURES),
+    "lcmd": jointly(lcmd),
+    "coreset": jointly(coreset, needs=_FEATURES),
+    "typiclust": jointly(typiclust, needs=_FEATURES),
+    "probcover": jointly(probcover, needs=_FEATURES),
+    "maxherding": jointly(maxherding, needs=_FEATURES),
+    "uherding": jointly(uherding, needs=_FEATURES),
+    # Look-ahead.
+    **{name: look_ahead(of_criterion(name)) for name in CRITERIA},
+    "residual": look_ahead(residual),
+    "ev_gp": jointly(explained_variance),
+    "infinite_ntk": look_ahead(infinite_ntk, needs=_TWIN),
+    "gp": look_ahead(gp, needs=_TWIN, outputs=gp_outputs),
+    "naive": look_ahead(naive),
+    "one_step": ranked(one_step),
+}

@@ -1,0 +1,102 @@
+"""BADGE: diverse and large gradients of the last layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.features import geometry
+from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.types import Array, ArrayLike
+
+
+def badge(
+    key: Array, candidates: CandidateSet, k: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """k-means++ on gradient embeddings (Ash et al. 2020, arXiv:1906.03671, Alg. 1).
+
+    The embedding is the gradient (p − e_ŷ) ⊗ h of the cross-entropy at the last layer, under the
+    most likely label ŷ, with p the softmax and h the features; it is never built. The first center
+    is the embedding of the largest norm, as in the authors' code; k-means++ itself, and so the
+    paper's Alg. 1, would draw it uniformly. Rows that were labeled within this query count as
+    centers that were drawn already, so that a sequential query spreads as a batch does; points
+    labeled before it do not, as in the paper.
+    """
+    rows, utilities = k_means_plus_plus(
+        errors(candidates.logits),
+        np.asarray(candidates.features, np.float64),
+        available=candidates.available,
+        k=k,
+        uniform=lambda step: uniform_by_id(jax.random.fold_in(key, step), candidates.ids),
+        centers=tuple(row for row, _ in candidates.observed),
+    )
+    return rows, utilities, {}
+
+
+def errors(logits: ArrayLike) -> np.ndarray:
+    """The factor a = p − e_ŷ of the embedding, ``[U, C]``."""
+    logits = np.asarray(logits, np.float64)
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    p[np.arange(len(p)), logits.argmax(1)] -= 1
+    return p
+
+
+def k_means_plus_plus(
+    errors: np.ndarray,
+    features: np.ndarray,
+    *,
+    available: np.ndarray,
+    k: int,
+    uniform: Callable[[int], np.ndarray],
+    centers: tuple[int, ...] = (),
+) -> tuple[np.ndarray, np.ndarray]:
+    """D² sampling of the embeddings a ⊗ h through ⟨a ⊗ h, a' ⊗ h'⟩ = ⟨a, a'⟩ ⟨h, h'⟩.
+
+    A row is drawn with a probability in proportion to D², its squared distance to the nearest
+    center, as the largest log D² plus Gumbel noise. Rows at distance zero are drawn last.
+
+    Args:
+      errors: a, ``[U, C]``.
+      features: h, ``[U, d]``.
+      available: which may be chosen, ``[U]``.
+      k: how many.
+      uniform: the number of a step to uniform numbers in [0, 1), one for each row, ``[U]``.
+      centers: rows that are centers from the beginning; without any, the first is the row of the
+        largest norm.
+
+    Returns:
+      The rows in order ``[k]``, and what the first was the largest of: the norms, or the perturbed
+      log D², ``[U]``.
+    """
+    squared_norms = np.square(errors).sum(1) * np.square(features).sum(1)
+    squared = np.full(len(features), np.inf)
+    for center in centers:
+        squared = np.minimum(squared, _to_row(errors, features, squared_norms, center))
+    allowed, rows, utilities = available.copy(), [], np.sqrt(squared_norms)
+    for step in range(k):
+        noise = uniform(step)
+        if step == 0 and not centers:
+            values = geometry.rounded(squared_norms)
+        else:
+            values = np.log(np.maximum(squared, np.finfo(float).tiny)) + _gumbel(noise)
+            utilities = values if step == 0 else utilities
+        rows.append(best(values, allowed, noise))
+        allowed[rows[-1]] = False
+        squared = np.minimum(squared, _to_row(errors, features, squared_norms, rows[-1]))
+    return np.array(rows), utilities
+
+
+def _to_row(
+    errors: np.ndarray, features: np.ndarray, squared_norms: np.ndarray, row: int
+) -> np.ndarray:
+    """Squared distance of every embedding to one of them, ``[U]``."""
+    products = (errors @ errors[row]) * (features @ features[row])
+    return geometry.from_products(squared_norms, squared_norms[row], products)
+
+
+def _gumbel(uniform: np.ndarray) -> np.ndarray:
+    return -np.log(-np.log(np.maximum(uniform.astype(float), np.finfo(np.float32).tiny)))

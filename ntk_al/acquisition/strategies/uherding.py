@@ -1,0 +1,81 @@
+"""UHerding: labels near to the points that are uncertain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.features import calibration, geometry
+from ntk_al.acquisition.features.coverage import greedy_coverage
+from ntk_al.acquisition.features.feature_space import FeatureSpace, feature_space
+from ntk_al.acquisition.strategies.maxherding import RADIUS
+from ntk_al.acquisition.strategy import uniform_by_id
+from ntk_al.types import Array
+
+
+def uherding(
+    key: Array, candidates: CandidateSet, k: int
+) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+    """Greedy uncertainty coverage (Bae, Oliveira and Sutherland 2025, arXiv:2412.20644, Alg. 1).
+
+    MaxHerding with points weighted by their uncertainty U(x) = 1 − (p₍₁₎ − p₍₂₎), p the softmax of
+    f(x) / τ, and with the adaptation of the paper: σ is the smallest distance between two different
+    labeled features (1 if there are no two), and τ calibrates the probabilities.
+
+    Its code finds τ with a network that it trains on 70 % of the labels and tests on the others. A
+    query trains no network, so τ is that of a ridge regression on the last features, left-one-out
+    in closed form (see ``calibration``); it is computed once, from the labels before the query. If
+    no point is uncertain at all, U is one.
+    """
+    space = feature_space(candidates, unit_length=True)
+    temperature = candidates.once("temperature", lambda: _temperature(candidates))
+    between = candidates.once(
+        "smallest distance of labeled features", lambda: smallest_distance(space.labeled)
+    )
+    radius = min(between, _to_observed(space))
+    radius = radius if np.isfinite(radius) else RADIUS
+    uncertainty = margin_uncertainty(np.asarray(candidates.logits, np.float64) / temperature)
+    rows, gains = greedy_coverage(
+        space.candidates,
+        uncertainty if uncertainty.any() else np.ones_like(uncertainty),
+        space.to_labeled,
+        radius=radius,
+        available=candidates.available,
+        k=k,
+        tie_breaks=uniform_by_id(key, candidates.ids),
+    )
+    return rows, gains, {"radius": radius, "temperature": temperature}
+
+
+def margin_uncertainty(logits: np.ndarray) -> np.ndarray:
+    """1 − (p₍₁₎ − p₍₂₎) of the softmax, ``[U, C]`` to ``[U]``."""
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p = np.sort(p / p.sum(1, keepdims=True), axis=1)
+    return p[:, :-1].sum(1) + p[:, -2]  # 1 − p₍₁₎ would round off what is left of it
+
+
+def smallest_distance(points: np.ndarray) -> float:
+    """The smallest distance between two different points, infinite if all are equal."""
+    smallest = np.inf
+    for rows in geometry.tiles(len(points), len(points)):
+        squared = geometry.squared_distances(points[rows], points)
+        smallest = min(smallest, squared.min(where=squared > 0, initial=np.inf))
+    return float(np.sqrt(smallest))
+
+
+def _temperature(candidates: CandidateSet) -> float:
+    num_labeled = len(candidates.x_labeled)
+    return calibration.temperature_of_features(
+        candidates.labeled_features[:num_labeled],
+        candidates.y_known[:num_labeled],
+        ridge=candidates.options.ridge,
+    )
+
+
+def _to_observed(space: FeatureSpace) -> float:
+    """The smallest distance of a point labeled within the query to another labeled one."""
+    observed = space.candidates[space.observed]
+    if not len(observed):
+        return np.inf
+    squared = geometry.squared_distances(observed, np.concatenate([space.labeled, observed]))
+    return float(np.sqrt(squared.min(where=squared > 0, initial=np.inf)))

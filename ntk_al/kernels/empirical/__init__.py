@@ -1,0 +1,1 @@
+"""The empirical tangent kernel: planned, recorded layer by layer, multiplied in tiles."""

@@ -1,0 +1,203 @@
+"""Three exact ways from a layer's factors to its part of the kernel, and what each costs.
+
+With patches p and output gradients δ of two samples, the part of a layer with parameter W is
+
+    Θ_W = ⟨Σ_t p_t δ_tᵀ, Σ_s p'_s δ'_sᵀ⟩ = Σ_{t,s} ⟨p_t, p'_s⟩ ⟨δ_t, δ'_s⟩ .
+
+``rows`` forms the left matrices, once for each sample, and multiplies them. ``unfolded`` never
+forms them: it multiplies T×T matrices for each pair, which is cheaper where positions are few.
+``shifted`` gains once more for convolutions, whose patches repeat every pixel: ⟨p_t, p'_s⟩ is a sum
+over kernel offsets of windows of one Gram matrix of pixels.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al.kernels.empirical.capture import Layer
+from ntk_al.kernels.empirical.layers import Convolution, LayerRule
+from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.types import Array, PyTree
+
+_ELEMENTWISE = 32  # an operation outside of a matrix product takes the time of so many inside one
+
+Factor = tuple[tuple[Array, ...], tuple[Array, ...]]
+"""The inputs, and the output gradients, of the calls of one layer."""
+
+
+@functools.cache
+def dimensions(layer: Layer) -> tuple[int, int, int, int]:
+    """Positions T of all calls, groups G, and the numbers k and c of W's rows and columns."""
+    rule, positions = layer.rules[0], 0
+    for x, y in zip(layer.inputs, layer.outputs, strict=True):
+        x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
+        window = jax.eval_shape(functools.partial(rule.window, index=0), x)
+        gradients = jax.eval_shape(rule.output_gradients, y)
+        positions += gradients.shape[1]
+    return positions, gradients.shape[2], rule.num_windows * window.shape[3], gradients.shape[3]
+
+
+def cheapest(layer: Layer) -> str:
+    """The name of the route with the fewest operations for a pair of samples."""
+    positions, groups, k, c = dimensions(layer)
+    costs = {
+        "rows": 2 * groups * k * c,
+        "unfolded": positions**2 * groups * (2 * k + 2 * c + _ELEMENTWISE),
+    }
+    rule = layer.rules[0]
+    if isinstance(rule, Convolution) and len(layer.rules) == 1:
+        pixels = math.prod(layer.inputs[0].shape[:-1])
+        windows = rule.num_windows
+        costs["shifted"] = groups * (
+            2 * pixels**2 * (k // windows) + positions**2 * (2 * c + _ELEMENTWISE * (windows + 1))
+        )
+    return min(costs, key=costs.__getitem__)
+
+
+def rows(layer: Layer, factor: Factor, product: Product, workspace: int) -> Array:
+    """∂g/∂W of every sample, ``[N, size]``; ``workspace`` is the bytes that patches may take."""
+
+    def of_call(rule: LayerRule, x: Array, gradients: Array) -> Array:
+        return _contract(*_sides(rule, x, gradients), product)
+
+    def of_samples(factor: Factor) -> Array:
+        calls = zip(layer.rules, *factor, strict=True)
+        return sum(of_call(*call) for call in calls)  # type: ignore[return-value]
+
+    positions, groups, k, _ = dimensions(layer)
+    return _map_samples(of_samples, factor, 4 * positions * groups * k, workspace)
+
+
+def window_rows(
+    layer: Layer, factor: Factor, window: Array, start: Array, size: int, product: Product
+) -> Array:
+    """The part of ``rows`` in one window and ``size`` output channels, for a layer with one call.
+
+    A part at a time, rows that are larger than the factors need never be held as a whole.
+    """
+    (rule,), ((x,), (gradients,)) = layer.rules, factor
+    gradients = rule.output_gradients(gradients)
+    gradients = jax.lax.dynamic_slice_in_dim(gradients, start, size, 3)
+    return _contract(rule.window(x, window), gradients, product)
+
+
+def unfolded(
+    layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
+) -> Array:
+    """Σ_{t,s} ⟨p_t, p'_s⟩ ⟨δ_t, δ'_s⟩ for all pairs of samples, ``[N1, N2]``."""
+
+    def sides(factor: Factor) -> list[Array]:
+        calls = [_sides(*call) for call in zip(layer.rules, *factor, strict=True)]
+        return [jnp.concatenate(side, 1) for side in zip(*calls, strict=True)]
+
+    patches2, gradients2 = sides(factor2)
+
+    def with_all(factor: Factor) -> Array:
+        patches1, gradients1 = sides(factor)
+        similarity = product("ntgk,msgk->gntms", patches1, patches2)
+        return (similarity * product("ntgc,msgc->gntms", gradients1, gradients2)).sum((0, 2, 4))
+
+    positions, groups = gradients2.shape[1:3]
+    pairs = 4 * 2 * positions**2 * groups * len(gradients2)
+    return _map_samples(with_all, factor1, pairs, workspace)
+
+
+def shifted(
+    layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
+) -> Array:
+    """``unfolded`` for a convolution with one call, with ⟨p_t, p'_s⟩ from the Gram of pixels."""
+    (rule,) = layer.rules
+    assert isinstance(rule, Convolution)
+    rank = len(rule.kernel_size)
+
+    def sides(factor: Factor) -> tuple[Array, Array]:
+        (x,), (gradients,) = factor
+        channels = x.shape[-1] // rule.groups
+        x = x.reshape(len(x), -1, *x.shape[-rank - 1 : -1], rule.groups, channels)
+        return x, rule.output_gradients(gradients)
+
+    def pixels(x: Array) -> Array:
+        return x.reshape(len(x), -1, *x.shape[-2:])
+
+    x2, gradients2 = sides(factor2)
+
+    def with_all(factor: Factor) -> Array:
+        x1, gradients1 = sides(factor)
+        similarity = product("nagk,mbgk->gnamb", pixels(x1), pixels(x2))
+        similarity = similarity.reshape(rule.groups, *x1.shape[:-2], *x2.shape[:-2])
+        gradient = product("ntgc,msgc->gntms", gradients1, gradients2)
+        windows = _sum_of_windows(rule, similarity).reshape(gradient.shape)
+        return (windows * gradient).sum((0, 2, 4))
+
+    positions = max(math.prod(x2.shape[1:-2]), gradients2.shape[1])
+    pairs = 4 * 3 * positions**2 * rule.groups * len(x2)
+    return _map_samples(with_all, factor1, pairs, workspace)
+
+
+PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] = {
+    "unfolded": unfolded,
+    "shifted": shifted,
+}
+"""The routes that work on factors of pairs, beside ``rows``."""
+
+
+def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:
+    """Σ over offsets o of similarity[t·stride + o − padding, s·stride + o − padding].
+
+    ``similarity`` is ``[G, N1, B, *pixels, N2, B, *pixels]``; pixels in the padding are zero.
+    """
+    rank = len(rule.kernel_size)
+    total: Array | None = None
+    for offset in itertools.product(*map(range, rule.kernel_size)):
+        slices, pads = [slice(None)] * similarity.ndim, [(0, 0)] * similarity.ndim
+        for d in range(rank):
+            taps, stride, step = rule.kernel_size[d], rule.strides[d], rule.dilation[d]
+            size, padding = similarity.shape[3 + d], rule.padding[d]
+            shift = offset[d] * step - padding[0]
+            outputs = (size + sum(padding) - (taps - 1) * step - 1) // stride + 1
+            # The output positions first..last are those whose pixel t·stride + shift exists.
+            first = min(outputs, max(0, -(shift // stride)))
+            last = max(first - 1, min(outputs - 1, (size - 1 - shift) // stride))
+            start = first * stride + shift
+            for axis in (3 + d, 5 + rank + d):
+                slices[axis] = slice(start, start + stride * (last - first + 1), stride)
+                pads[axis] = (first, outputs - 1 - last)
+        window = jnp.pad(similarity[tuple(slices)], pads)
+        total = window if total is None else total + window
+    assert total is not None
+    return total
+
+
+def _sides(rule: LayerRule, x: Array, gradients: Array) -> tuple[Array, Array]:
+    """Patches ``[N, T, G, k]`` and δ ``[N, T, G, c]`` of one call."""
+    parts = [rule.window(x, index) for index in range(rule.num_windows)]
+    return jnp.concatenate(parts, -1), rule.output_gradients(gradients)
+
+
+def _contract(patches: Array, gradients: Array, product: Product) -> Array:
+    """Σ_t p_t δ_tᵀ in the order [c, k], which CPUs multiply fastest; flat."""
+    if patches.shape[2] == 1:
+        result = product.exact("ntk,ntc->nck", patches[:, :, 0], gradients[:, :, 0])
+    else:
+        result = product.exact("ntgk,ntgc->ngck", patches, gradients)
+    return result.reshape(len(patches), -1)
+
+
+def _map_samples(
+    function: Callable[[PyTree], Array], x: PyTree, sample_bytes: int, workspace: int
+) -> Array:
+    """``function`` over equal batches of samples whose temporaries fit the workspace."""
+    num_samples = len(jax.tree_util.tree_leaves(x)[0])
+    most = max(1, workspace // sample_bytes)
+    batch = max(b for b in range(1, num_samples + 1) if num_samples % b == 0 and b <= most)
+    if batch == num_samples:
+        return function(x)
+    batches = jax.tree.map(lambda a: a.reshape(-1, batch, *a.shape[1:]), x)
+    result = jax.lax.map(function, batches)
+    return result.reshape(num_samples, *result.shape[2:])

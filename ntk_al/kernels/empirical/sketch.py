@@ -1,0 +1,131 @@
+"""Random projections of ∂g/∂θ: short vectors whose inner products are the tangent kernel's.
+
+A count sketch: every parameter has a random sign and a random place in a short vector, so the
+inner product of two sketches is Θ(x, x') on average over both (Charikar, Chen and Farach-Colton
+2002; here all places get equally many entries). Its standard deviation is that of dense Gaussian
+projections, at most about √(2 Θ(x, x) Θ(x', x') / size), without their matrix of P × size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al._utils import checks
+from ntk_al.kernels.empirical import capture, plan, routes
+from ntk_al.kernels.empirical.capture import Layer, Leaf
+from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.network import READOUTS, Network
+from ntk_al.network.network import DIVERGED
+from ntk_al.types import Array, ArrayLike
+
+_LARGEST_CHUNK = 32
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class _Hash:
+    """How the gradient of one parameter is folded: an order of its entries, and their signs."""
+
+    order: Array
+    signs: Array
+
+
+def sketch(
+    network: Network,
+    x: ArrayLike,
+    *,
+    key: Array,
+    size: int = 512,
+    readout: str = "first_logit",
+) -> Array:
+    """Φ(x) with E ⟨Φ(x), Φ(x')⟩ = Θ(x, x'), the expectation over keys.
+
+    Sketches can be compared where key, size, readout and network are the same.
+
+    Args:
+      network: the trained network.
+      x: inputs, ``[N, ...]``.
+      key: PRNG key of the projection.
+      size: length of a sketch.
+      readout: see ``gram``.
+
+    Returns:
+      ``[N, size]``, in float32.
+
+    Raises:
+      TypeError, ValueError: inputs or a network that do not fit; gradients that are not finite.
+    """
+    checks.one_of("readout", readout, READOUTS)
+    checks.positive("size", size)
+    checks.inputs("x", x)
+    network.check(x)
+    layers, leaves = capture.survey(network, x)
+    sizes = [_num_entries(layer) for layer in layers] + [leaf.size for leaf in leaves]
+    keys = jax.random.split(key, len(sizes))
+    hashes = tuple(_draw(k, n) for k, n in zip(keys, sizes, strict=True))
+    chunk = min(_LARGEST_CHUNK, len(x))
+    parts = []
+    for start in range(0, len(x), chunk):
+        first = min(start, len(x) - chunk)  # the last chunk overlaps: all have one shape
+        part = _sketch(
+            network,
+            jnp.asarray(x[first : first + chunk]),
+            hashes,
+            layers=layers,
+            leaves=leaves,
+            readout=readout,
+            size=size,
+        )
+        parts.append(part[start - first :])
+    result = jnp.concatenate(parts)
+    checks.finite("the gradient of the network", result, hint=DIVERGED)
+    return result
+
+
+@functools.partial(jax.jit, static_argnames=("layers", "leaves", "readout", "size"))
+def _sketch(
+    network: Network,
+    x: Array,
+    hashes: tuple[_Hash, ...],
+    *,
+    layers: tuple[Layer, ...],
+    leaves: tuple[Leaf, ...],
+    readout: str,
+    size: int,
+) -> Array:
+    product = Product("float32", jax.default_backend())
+    factors = capture.capture(network, x, layers, leaves, readout)
+    rows = [
+        routes.rows(layer, factor, product, plan.CPU.workspace)
+        for layer, factor in zip(
+            layers, zip(factors.inputs, factors.gradients, strict=True), strict=True
+        )
+    ]
+    total = jnp.zeros((len(x), size), jnp.float32)
+    for gradient, places in zip([*rows, *factors.leaves], hashes, strict=True):
+        total += _scatter(gradient.astype(jnp.float32), places, size)
+    return total
+
+
+def _num_entries(layer: Layer) -> int:
+    _, groups, k, c = routes.dimensions(layer)
+    return groups * k * c
+
+
+def _draw(key: Array, num_entries: int) -> _Hash:
+    order_key, sign_key = jax.random.split(key)
+    return _Hash(
+        order=jax.random.permutation(order_key, num_entries),
+        signs=jax.random.rademacher(sign_key, (num_entries,), jnp.float32),
+    )
+
+
+def _scatter(gradient: Array, places: _Hash, size: int) -> Array:
+    """Entries with their signs, in a random order, folded into ``size`` places."""
+    entries = (gradient * places.signs)[:, places.order]
+    entries = jnp.pad(entries, ((0, 0), (0, -entries.shape[1] % size)))
+    return entries.reshape(len(gradient), -1, size).sum(1)

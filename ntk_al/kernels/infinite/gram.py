@@ -1,0 +1,214 @@
+"""Gram matrices of the infinite-width kernels, tile by tile: the tangent kernel, or the NNGP.
+
+They depend on the architecture and the inputs alone, and on nothing that was trained. ``twins``
+says which infinite network stands for which finite one.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import warnings
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al._utils import checks
+from ntk_al.kernels.infinite import twins
+from ntk_al.types import Array, ArrayLike, GramBlocks
+
+_log = logging.getLogger(__name__)
+
+HEADS = ("pooled", "flattened")
+"""Global average pooling, or the cheaper flattening, before the last layer."""
+
+KINDS = ("ntk", "nngp")
+"""The tangent kernel; the covariance of the outputs over random weights."""
+
+POOLED_LIMIT = 1e9
+"""The most covariances of pixels, over all pairs of examples, for which the head is pooled unless
+asked for: one to ten minutes on two CPU cores, the former for ``ConvNet``."""
+
+_LIVE_ARRAYS = 8  # of the size of a layer's covariances, at once
+_FASTEST_TILE = {"cpu": 2**25}  # bytes; on CPUs a tile should stay in the cache
+_FASTEST_TILE_ELSEWHERE = 2**30
+
+
+def infinite_gram(
+    module: nn.Module,
+    x1: ArrayLike,
+    x2: ArrayLike | None = None,
+    *,
+    head: str | None = None,
+    kind: str = "ntk",
+    memory_budget: int | None = None,
+) -> Array:
+    """Kernel of the infinite-width twin of a module, one output, ``[N1, N2]``.
+
+    Not for use under ``jax.jit``: the tiles are driven from Python, and compile once.
+
+    Args:
+      module: a finite Linen module with a row in ``twins.TWINS``; its widths scale the layers.
+      x1: inputs, ``[N1, ...]``.
+      x2: inputs, ``[N2, ...]``; ``None`` means ``x1``, and half the work.
+      head: ``"pooled"`` (the exact twin) or ``"flattened"``; ``None`` chooses by size, see
+        ``choose_head``.
+      kind: ``"ntk"`` or ``"nngp"``.
+      memory_budget: bytes for the covariances of one tile, about; ``None`` means what is fastest.
+
+    Returns:
+      ``[N1, N2]`` in the default float dtype; exactly symmetric if ``x2`` is ``None``.
+
+    Raises:
+      TypeError, ValueError: a module without a twin, unknown names, inputs that do not fit, a
+        budget too small for one pair of examples, a kernel that is not finite.
+    """
+    checks.one_of("kind", kind, KINDS)
+    finite_module, twin = twins.find(module)
+    checks.inputs("x1", x1)
+    if x2 is not None:
+        checks.inputs("x2", x2)
+        checks.same_example_shape("x1", x1, "x2", x2)
+    num_columns = None if x2 is None else len(x2)
+    if head is None:
+        head = choose_head(len(x1), num_columns, x1.shape[1:])
+    checks.one_of("head", head, HEADS)
+    size = _tile_size(max(len(x1), num_columns or 0), x1.shape[1:], head, memory_budget)
+    _log.info(
+        "infinite-width %s of %s: head %s, tiles of %d by %d examples",
+        kind.upper(),
+        type(finite_module).__name__,
+        head,
+        size,
+        size,
+    )
+    kernel = _kernel(twin, finite_module, head == "pooled", kind)
+    theta = _tiled(kernel, np.asarray(x1), None if x2 is None else np.asarray(x2), size)
+    checks.finite("the infinite-width kernel", theta, hint="Scale the inputs down.")
+    return jnp.asarray(theta)
+
+
+def infinite_blocks(
+    module: nn.Module,
+    x_labeled: ArrayLike,
+    x_pool: ArrayLike,
+    *,
+    head: str | None = None,
+    kind: str = "ntk",
+    memory_budget: int | None = None,
+) -> GramBlocks:
+    """The blocks that a look-ahead needs, with the candidates as evaluation points.
+
+    Args:
+      module: see ``infinite_gram``, as for all that follow.
+      x_labeled: labeled inputs, ``[L, ...]``.
+      x_pool: candidates, ``[U, ...]``.
+      head: ``"pooled"`` or ``"flattened"``; ``None`` chooses by size.
+      kind: ``"ntk"`` or ``"nngp"``.
+      memory_budget: bytes for one tile.
+
+    Raises:
+      TypeError, ValueError: as ``infinite_gram``.
+    """
+    checks.inputs("x_labeled", x_labeled)
+    checks.inputs("x_pool", x_pool)
+    checks.same_example_shape("x_labeled", x_labeled, "x_pool", x_pool)
+    num_labeled = len(x_labeled)
+    x = np.concatenate([np.asarray(x_labeled), np.asarray(x_pool)])
+    theta = infinite_gram(module, x, head=head, kind=kind, memory_budget=memory_budget)
+    cross, pool = theta[:num_labeled, num_labeled:], theta[num_labeled:, num_labeled:]
+    return GramBlocks(
+        labeled=theta[:num_labeled, :num_labeled],
+        labeled_pool=cross,
+        labeled_eval=cross,
+        eval_pool=pool,
+        pool_diagonal=jnp.diagonal(pool),
+    )
+
+
+def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int, ...]) -> str:
+    """``"pooled"`` where its cost is within ``POOLED_LIMIT``, ``"flattened"`` where it is not.
+
+    The pooled kernel of one pair of images takes (H·W)² covariances, so that of N images about
+    N²/2·(H·W)²: 600 images of 8×8 are within the limit, and 60 of 28×28 are not.
+
+    Args:
+      num_rows: N1.
+      num_columns: N2, ``None`` for a symmetric kernel.
+      example_shape: of one input.
+    """
+    pairs = num_rows * (num_rows + 1) / 2 if num_columns is None else num_rows * num_columns
+    affordable = pairs * _covariances(example_shape, "pooled") <= POOLED_LIMIT
+    return "pooled" if affordable else "flattened"
+
+
+def _covariances(example_shape: tuple[int, ...], head: str) -> int:
+    """Covariances of pixels that a pair of examples needs at full resolution."""
+    pixels = math.prod(example_shape[:-1])
+    return pixels**2 if head == "pooled" else pixels
+
+
+def _tile_size(num: int, example_shape: tuple[int, ...], head: str, budget: int | None) -> int:
+    """Examples on each side of a tile: the largest power of two that fits, up to all of num."""
+    itemsize = jnp.dtype(jnp.result_type(float)).itemsize
+    pair = _covariances(example_shape, head) * itemsize * _LIVE_ARRAYS
+    if budget is None:
+        budget = max(pair, _FASTEST_TILE.get(jax.default_backend(), _FASTEST_TILE_ELSEWHERE))
+    if pair > budget:
+        raise ValueError(
+            f"the infinite-width kernel of one pair of examples of shape {example_shape} takes "
+            f"about {pair / 2**20:.1f} MiB with head={head!r}, and the budget is "
+            f"{budget / 2**20:.1f} MiB; raise memory_budget"
+            + (" or take head='flattened'" if head == "pooled" else "")
+        )
+    largest = math.isqrt(budget // pair)
+    return min(2 ** (largest.bit_length() - 1), 2 ** (num - 1).bit_length())
+
+
+def _tiled(
+    kernel: Callable[[ArrayLike, ArrayLike], Array],
+    x1: np.ndarray,
+    x2: np.ndarray | None,
+    size: int,
+) -> np.ndarray:
+    """The kernel of two sets, or the upper triangle of one, mirrored."""
+    symmetric = x2 is None
+    columns = x1 if x2 is None else x2
+    theta = np.empty((len(x1), len(columns)), jnp.result_type(float))
+    for i in range(0, len(x1), size):
+        rows = _cut(x1, i, size)
+        for j in range(i if symmetric else 0, len(columns), size):
+            tile = np.asarray(kernel(rows, _cut(columns, j, size)))
+            tile = tile[: len(x1) - i, : len(columns) - j]
+            if symmetric and i == j:
+                tile = (tile + tile.T) / 2
+            theta[i : i + size, j : j + size] = tile
+            if symmetric:
+                theta[j : j + size, i : i + size] = tile.T
+    return theta
+
+
+def _cut(x: np.ndarray, start: int, size: int) -> np.ndarray:
+    """``size`` rows from ``start`` on, filled up with repeats of the last one."""
+    return x[np.minimum(np.arange(start, start + size), len(x) - 1)]
+
+
+@functools.cache
+def _kernel(
+    twin: twins.Twin, module: nn.Module, pooled: bool, kind: str
+) -> Callable[[ArrayLike, ArrayLike], Array]:
+    """The kernel function of a twin, compiled once for each shape of its tiles."""
+    _, _, kernel_function = twin(module, pooled)
+
+    def kernel(x1: ArrayLike, x2: ArrayLike) -> Array:
+        with warnings.catch_warnings(), jax.default_matmul_precision("highest"):
+            # That branches must be independent, which a twin sees to.
+            warnings.filterwarnings("ignore", message=".*FanIn.*")
+            result: Array = kernel_function(x1, x2, kind)
+        return result
+
+    return jax.jit(kernel)

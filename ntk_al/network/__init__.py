@@ -1,0 +1,7 @@
+"""A trained network, its read-outs, and what is read from inside of it."""
+
+from ntk_al.network.linen import INFERENCE_ARGUMENTS
+from ntk_al.network.network import Network
+from ntk_al.network.readouts import READOUTS, first_logit, sum_logits
+
+__all__ = ["INFERENCE_ARGUMENTS", "READOUTS", "Network", "first_logit", "sum_logits"]

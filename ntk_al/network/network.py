@@ -1,0 +1,132 @@
+"""A trained network as the rest of the package sees it: any Flax Linen module and its variables."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+
+from ntk_al._utils import batches, checks
+from ntk_al.network.linen import INFERENCE_ARGUMENTS, inference_arguments
+from ntk_al.network.readouts import READOUTS
+from ntk_al.types import Array, ArrayLike, PyTree
+
+DIVERGED = "The network has diverged: retrain it with a lower learning rate."
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["variables"], meta_fields=["module"]
+)
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A Flax Linen module with its variables, always applied in inference mode.
+
+    A pytree: ``variables`` are its leaves, ``module`` is static. Arguments named in
+    ``INFERENCE_ARGUMENTS`` (``train``, ``deterministic``, ...) are set for inference, so BatchNorm
+    uses its running statistics and dropout is off.
+
+    Attributes:
+      module: a Linen module that maps inputs ``[N, ...]`` to logits ``[N, C]``.
+      variables: what ``module.init`` returned and training changed: ``params``, and where the
+        module has them ``batch_stats`` and other collections. Only ``params`` make the kernel.
+    """
+
+    module: nn.Module
+    variables: PyTree
+
+    @property
+    def params(self) -> PyTree:
+        """The parameters θ that the kernel differentiates."""
+        return self.variables["params"]
+
+    def replace_params(self, params: PyTree) -> Network:
+        """The same network at other parameters."""
+        return Network(self.module, {**self.variables, "params": params})
+
+    def logits(self, x: ArrayLike) -> Array:
+        """f(x): inputs ``[N, ...]`` to logits ``[N, C]``."""
+        arguments: dict[str, Any] = inference_arguments(self.module)
+        return cast(Array, self.module.apply(self.variables, x, **arguments))
+
+    def readout(self, x: ArrayLike, readout: str = "first_logit") -> Array:
+        """g(x): inputs ``[N, ...]`` to the named scalar read-out ``[N]``."""
+        return READOUTS[readout](self.logits(x))
+
+    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
+        """f(x) for many inputs, in batches: ``[N, ...]`` to ``[N, C]``.
+
+        Args:
+          x: inputs, ``[N, ...]``.
+          batch_size: examples in one pass; ``None`` suits the device.
+
+        Raises:
+          ValueError: logits that are NaN or infinite, as a network that diverged has them.
+        """
+        if batch_size is not None:
+            checks.positive("batch_size", batch_size)
+        if checks.is_traced(self, x):
+            return self.logits(x)
+        logits = batches.map_batches(functools.partial(_jitted_logits, self), x, batch_size)
+        checks.finite("the network's output", logits, hint=DIVERGED)
+        return logits
+
+    def check(self, x: ArrayLike) -> int:
+        """Checks, from shapes alone, that this network turns ``x`` into logits; returns C.
+
+        Raises:
+          TypeError: not a Linen module, or one that cannot be a static argument.
+          ValueError: no ``params``, inputs that the module does not take, outputs not ``[N, C]``.
+        """
+        if not isinstance(self.module, nn.Module):
+            raise TypeError(
+                f"Network.module must be a flax.linen Module, got {type(self.module).__name__}. "
+                "Wrap other callables in a Linen module."
+            )
+        try:
+            hash(self.module)
+        except TypeError as error:
+            raise TypeError(
+                f"the module {type(self.module).__name__} is not hashable ({error}); "
+                "make its attributes tuples and plain values, not lists or arrays"
+            ) from error
+        if not isinstance(self.variables, Mapping) or "params" not in self.variables:
+            raise ValueError(
+                "Network.variables must be a mapping with the collection 'params', as module.init "
+                "returns it. For bare parameters write Network(module, {'params': params, ...})."
+            )
+        try:
+            output = jax.eval_shape(_call_logits, self, _abstract(x))
+        except Exception as error:
+            raise ValueError(
+                f"the network {type(self.module).__name__} cannot be applied to inputs of shape "
+                f"{x.shape} and dtype {x.dtype}: {type(error).__name__}: {error}\n"
+                "If it asks for a PRNG key or says that a collection is immutable, it is still in "
+                f"training mode: name that call argument one of {', '.join(INFERENCE_ARGUMENTS)}. "
+                "If a collection is missing, pass all that module.init returned."
+            ) from error
+        shape = getattr(output, "shape", None)
+        if shape is None or len(shape) != 2 or shape[0] != x.shape[0]:
+            raise ValueError(
+                f"the network must map inputs [N, ...] to logits [N, C]; for {x.shape} it returned "
+                f"{shape if shape is not None else type(output).__name__}"
+            )
+        if shape[1] < 2:
+            raise ValueError(
+                "the network has one output; give a binary problem two logits, one for each class"
+            )
+        return shape[1]
+
+
+def _abstract(x: ArrayLike) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype))
+
+
+def _call_logits(network: Network, x: Array) -> Array:
+    return network.logits(x)
+
+
+_jitted_logits = jax.jit(_call_logits)

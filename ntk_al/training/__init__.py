@@ -1,0 +1,16 @@
+"""Fitting a network to its labels with optax."""
+
+from ntk_al.training.augmentation import AUGMENTATIONS
+from ntk_al.training.fit import DivergedError, TrainingConfig, accuracy, fit, initialize
+from ntk_al.training.losses import LOSSES, Ranking
+
+__all__ = [
+    "AUGMENTATIONS",
+    "LOSSES",
+    "DivergedError",
+    "Ranking",
+    "TrainingConfig",
+    "accuracy",
+    "fit",
+    "initialize",
+]

@@ -1,0 +1,236 @@
+"""Training a network on the labeled examples: SGD with momentum on a one-cycle schedule."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ntk_al._utils import checks
+from ntk_al.network import Network
+from ntk_al.network.linen import inference_arguments, training_arguments
+from ntk_al.training import losses
+from ntk_al.training.augmentation import AUGMENTATIONS
+from ntk_al.training.losses import LOSSES, Objective, Ranking
+from ntk_al.types import Array, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is fitted.
+
+    Attributes:
+      epochs: passes over the labeled examples.
+      batch_size: examples in a step; no more than there are labeled examples are used.
+      learning_rate: the peak of the one-cycle schedule.
+      weight_decay: coefficient of the decay that is added to the gradient, as in PyTorch's SGD.
+      momentum: of SGD.
+      loss: a key of ``LOSSES``.
+      augmentation: a key of ``AUGMENTATIONS``.
+      ranking: of the loss prediction of a network from ``models.with_loss_prediction``; others have
+        none.
+    """
+
+    epochs: int = 200
+    batch_size: int = 32
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    momentum: float = 0.9
+    loss: str = "squared"
+    augmentation: str = "none"
+    ranking: Ranking = dataclasses.field(default_factory=Ranking)
+
+    def __post_init__(self) -> None:
+        checks.positive("epochs", self.epochs)
+        checks.positive("batch_size", self.batch_size)
+        checks.positive("learning_rate", self.learning_rate)
+        checks.at_least("weight_decay", self.weight_decay, 0)
+        checks.at_least("momentum", self.momentum, 0)
+        checks.one_of("loss", self.loss, LOSSES)
+        checks.one_of("augmentation", self.augmentation, AUGMENTATIONS)
+
+
+class DivergedError(ArithmeticError):
+    """Training left non-finite parameters or a non-finite loss."""
+
+
+def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
+    """A network with fresh variables for inputs like ``x``, ``[N, ...]``."""
+    return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
+
+
+def fit(
+    key: Array,
+    network: Network,
+    x: np.ndarray,
+    y: np.ndarray,
+    config: TrainingConfig,
+    *,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> tuple[Network, float]:
+    """Fits a network to labeled examples, from the variables that it has.
+
+    Steps are driven from Python: in a loop primitive, convolutions run an order of magnitude
+    slower on CPUs. Every step has one shape, whatever L is, so a run compiles once.
+
+    Args:
+      key: decides the order of the examples, the augmentation and what dropout drops.
+      network: where training starts.
+      x: labeled inputs, ``[L, ...]``, on the host.
+      y: class ids, ``[L]``.
+      config: how to train.
+      on_epoch: called after each epoch with its number and its mean loss.
+
+    Returns:
+      The trained network, and the mean loss of the task in the last epoch (augmented, in training
+      mode).
+
+    Raises:
+      DivergedError: the loss or the variables became NaN or infinite.
+      ValueError: bad inputs; augmentation of inputs that are not images.
+    """
+    checks.inputs("x", x)
+    num_classes = network.check(x)
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y must be class ids [L], got shape {y.shape}")
+    checks.targets("y", y, len(x), num_classes)
+    if config.augmentation != "none" and x.ndim != 4:
+        raise ValueError(
+            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got shape "
+            f"{x.shape}; use augmentation 'none'"
+        )
+    optimizer = _optimizer(config.weight_decay, config.momentum)
+    objective = losses.of_module(network.module, config.loss, config.ranking)
+    state = optimizer.init(network.params)
+    batch_size = min(config.batch_size, len(x))
+    steps_per_epoch = -(-len(x) // batch_size)
+    schedule = np.asarray(_one_cycle(config.epochs * steps_per_epoch, config.learning_rate))
+    order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
+    batches = _batches(np.random.default_rng(_seed(order_key)), len(x), batch_size)
+    variables = network.variables
+    loss = float("nan")
+    for epoch in range(config.epochs):
+        epoch_losses = []
+        for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
+            chosen = next(batches)
+            variables, state, step_loss = _step(
+                variables,
+                state,
+                jax.random.fold_in(augmentation_key, step),
+                jax.random.fold_in(dropout_key, step),
+                x[chosen],
+                y[chosen],
+                schedule[step],
+                epoch / config.epochs,
+                module=network.module,
+                optimizer=optimizer,
+                objective=objective,
+                augmentation=config.augmentation,
+            )
+            epoch_losses.append(step_loss)
+        loss = float(np.mean(jax.device_get(epoch_losses)))
+        if not np.isfinite(loss):
+            what = f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}"
+            raise DivergedError(f"{what}. {_advice(config)}")
+        if on_epoch is not None:
+            on_epoch(epoch, loss)
+    if not _all_finite(variables):
+        what = f"the variables are NaN or infinite after the last of {config.epochs} epochs"
+        raise DivergedError(f"{what}. {_advice(config)}")
+    return Network(network.module, variables), loss
+
+
+def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    """The share of examples whose largest logit is the one of their class."""
+    return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
+
+
+@functools.partial(jax.jit, static_argnames="module")
+def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
+    arguments: dict[str, Any] = inference_arguments(module)
+    return module.init(key, x, **arguments)
+
+
+@functools.lru_cache(maxsize=32)
+def _optimizer(weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    """SGD with momentum, up to the learning rate, which each step brings along."""
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(decay=momentum))
+
+
+@functools.partial(jax.jit, static_argnames=("module", "optimizer", "objective", "augmentation"))
+def _step(
+    variables: PyTree,
+    state: Any,
+    augmentation_key: Array,
+    dropout_key: Array,
+    x: Array,
+    y: Array,
+    learning_rate: Array,
+    progress: Array,
+    *,
+    module: nn.Module,
+    optimizer: optax.GradientTransformation,
+    objective: Objective,
+    augmentation: str,
+) -> tuple[PyTree, Any, Array]:
+    x = AUGMENTATIONS[augmentation](augmentation_key, x)
+    others = {name: value for name, value in variables.items() if name != "params"}
+    arguments: dict[str, Any] = training_arguments(module)
+
+    def value(params: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
+        run = functools.partial(
+            module.apply,
+            {"params": params, **others},
+            x,
+            mutable=list(others),
+            rngs={"dropout": dropout_key},
+            **arguments,
+        )
+        return objective(run, y, progress)
+
+    gradients, (loss, updated) = jax.grad(value, has_aux=True)(variables["params"])
+    updates, state = optimizer.update(gradients, state, variables["params"])
+    params = jax.tree.map(lambda p, u: p - learning_rate * u, variables["params"], updates)
+    return {**updated, "params": params}, state, loss
+
+
+@jax.jit
+def _all_finite(variables: PyTree) -> Array:
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)]).all()
+
+
+def _advice(config: TrainingConfig) -> str:
+    return (
+        f"Lower the learning rate (it was {config.learning_rate:g}), or check that the inputs are "
+        "normalized."
+    )
+
+
+@functools.lru_cache(maxsize=32)
+def _one_cycle(num_steps: int, peak: float) -> Array:
+    schedule = optax.cosine_onecycle_schedule(num_steps, peak)
+    return jax.jit(jax.vmap(schedule))(jnp.arange(num_steps)).astype(jnp.float32)
+
+
+def _batches(
+    generator: np.random.Generator, num_examples: int, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Indices from one random order after another, cut into batches that are always full."""
+    waiting = np.empty(0, np.int64)
+    while True:
+        while len(waiting) < batch_size:
+            waiting = np.concatenate([waiting, generator.permutation(num_examples)])
+        yield waiting[:batch_size]
+        waiting = waiting[batch_size:]
+
+
+def _seed(key: Array) -> int:
+    return int(jax.random.bits(key, dtype=jnp.uint32))
