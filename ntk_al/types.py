@@ -53,3 +53,14 @@ class GramBlocks:
     labeled_eval: Array
     eval_pool: Array
     pool_diagonal: Array
+
+    @classmethod
+    def square(cls, labeled: Array, labeled_query: Array, query: Array) -> GramBlocks:
+        """The blocks where the query points are both candidates and evaluation points.
+
+        Args:
+          labeled: Θ(L, L), ``[L, L]``.
+          labeled_query: Θ(L, Q), ``[L, Q]``.
+          query: Θ(Q, Q), ``[Q, Q]``.
+        """
+        return cls(labeled, labeled_query, labeled_query, query, query.diagonal())

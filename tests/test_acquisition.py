@@ -446,3 +446,38 @@ def test_a_moved_network_is_where_the_label_took_the_posterior():
     np.testing.assert_allclose(
         first.observe(2, 1).observe(5, 0).posterior.logits, after.logits, rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", [*CRITERIA, "residual", "ev_gp", "naive", "infinite_ntk", "gp"])
+def test_changes_are_measured_at_the_evaluation_points_before_and_after_a_label(name):
+    """With the candidates themselves as evaluation points, nothing changes."""
+    plain = candidates()
+    given = replaced(plain, x_eval=plain.x)
+    for before, after in ((plain, given), (plain.observe(2, 1), given.observe(2, 1))):
+        np.testing.assert_allclose(
+            STRATEGIES[name](KEY, after, 1).utilities,
+            STRATEGIES[name](KEY, before, 1).utilities,
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+@pytest.mark.parametrize("name", [*CRITERIA, "ev_gp"])
+def test_few_evaluation_points_give_other_scores_than_the_candidates(name):
+    given = replaced(candidates(), x_eval=helpers.images(4, seed=9))
+    utilities = STRATEGIES[name](KEY, given, 1).utilities
+    if name in CRITERIA:
+        scored = (given.network, given.x_labeled, given.y_labeled, given.x)
+        expected = lookahead.score(*scored, criterion=name, x_eval=given.x_eval)
+        np.testing.assert_array_equal(utilities, np.asarray(expected, np.float64))
+    assert not np.allclose(utilities, STRATEGIES[name](KEY, candidates(), 1).utilities)
+
+
+def test_a_budget_that_is_too_small_reaches_the_kernel_of_a_strategy():
+    with pytest.raises(ValueError, match="the memory budget is"):
+        STRATEGIES["mlmoc"](KEY, candidates(memory_budget=1000), 1)
+
+
+def test_inputs_of_a_query_stay_once_a_label_was_revealed():
+    with pytest.raises(ValueError, match="make a new CandidateSet"):
+        replaced(candidates().observe(2, 1), x=helpers.images(U, seed=8))

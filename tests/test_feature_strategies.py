@@ -11,6 +11,7 @@ import pytest
 from ntk_al import kernels
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
 from ntk_al.acquisition.features import clustering, feature_space, geometry
+from ntk_al.acquisition.strategies.lcmd import _sketched
 from ntk_al.acquisition.strategies.maxherding import RADIUS
 from ntk_al.acquisition.strategies.typiclust import LARGEST_SMALL_CLUSTER
 from tests import helpers
@@ -99,7 +100,7 @@ def test_sketches_are_made_once_for_a_query_and_their_products_are_the_kernel(mo
     STRATEGIES["lcmd"](KEY, given, 3)
     STRATEGIES["lcmd"](jax.random.key(1), given.observe(0, 0), 3)
     assert len(calls) == 2  # labeled points and candidates
-    sketches = given.memory["lcmd"][0]
+    sketches = given.once(_sketched)[0]
     theta = np.asarray(kernels.gram(given.network, given.x))
     np.testing.assert_allclose(sketches @ sketches.T, theta, atol=0.25 * np.diagonal(theta).max())
 
@@ -190,7 +191,9 @@ def test_typiclust_counts_labels_of_the_query_in_its_clusters():
     for row in range(U):
         given = candidates().observe(row, 0)
         first = STRATEGIES["typiclust"](KEY, given, 1).ids[0]
-        clusters, of_labeled = given.memory["8 clusters of features"]
+        clusters, of_labeled = clustering.cluster(
+            given, feature_space.feature_space(given, unit_length=True), 8
+        )
         labels = np.bincount(np.append(of_labeled, clusters[row]), minlength=8)
         sizes = np.bincount(np.concatenate([of_labeled, clusters]), minlength=8)
         open_clusters = set(clusters[np.arange(U) != row])

@@ -15,17 +15,22 @@ MESH_AXIS = "pool"
 """The axis of a mesh over which samples and candidates are shared."""
 
 
+def check(mesh: Mesh | None) -> None:
+    """Raises ValueError unless a mesh has the one axis ``pool``."""
+    if mesh is not None and mesh.axis_names != (MESH_AXIS,):
+        raise ValueError(
+            f"the mesh must have the one axis {MESH_AXIS!r}, got {mesh.axis_names}; make it with "
+            f"jax.make_mesh((jax.device_count(),), ({MESH_AXIS!r},))"
+        )
+
+
 def checked(mesh: Mesh | None) -> Mesh | None:
     """The mesh, leaving to XLA how arrays outside of a ``shard_map`` are laid out.
 
     Raises:
       ValueError: it does not have the one axis ``pool``.
     """
-    if mesh is not None and mesh.axis_names != (MESH_AXIS,):
-        raise ValueError(
-            f"the mesh must have the one axis {MESH_AXIS!r}, got {mesh.axis_names}; make it with "
-            f"jax.make_mesh((jax.device_count(),), ({MESH_AXIS!r},))"
-        )
+    check(mesh)
     return None if mesh is None else Mesh(mesh.devices, mesh.axis_names)
 
 

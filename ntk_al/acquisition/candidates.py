@@ -1,32 +1,35 @@
-"""What a strategy is given, and what it gives back."""
+"""What a strategy is given."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 import numpy as np
 
-from ntk_al import kernels, lookahead
 from ntk_al._utils import checks
+from ntk_al.acquisition.memo import Memo
 from ntk_al.acquisition.options import LookaheadOptions
-from ntk_al.lookahead import full_posterior, posterior
+from ntk_al.lookahead import scoring
 from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.problem import Problem
 from ntk_al.network import Network, probing
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, ArrayLike, GramBlocks
 
 T = TypeVar("T")
 Belief = TypeVar("Belief", Posterior, FullPosterior, Posterior | FullPosterior)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class CandidateSet:
     """Candidates of one query, and all that is known when it is made.
 
-    Logits and posterior are computed when a strategy first asks for them, and once.
+    Outputs, features and posteriors are computed when a strategy first asks for them, and once for
+    all sets that ``observe`` makes of this one.
 
     Attributes:
       network: the trained network.
@@ -35,10 +38,15 @@ class CandidateSet:
       x: candidates, ``[U, ...]``.
       ids: their stable example ids, ``[U]``, all different.
       options: choices of the look-ahead strategies.
+      x_eval: points at which look-ahead strategies measure changes, ``[E, ...]``; ``None`` means
+        the candidates.
       observed: rows that were labeled within this query, and their labels, in order.
-      belief: the posterior after ``observed``, where it is known already.
-      memory: what was computed once for this query and no label of it changes; shared by all sets
-        that ``observe`` makes, and empty in those of ``dataclasses.replace``.
+      start: this query before any of its labels was revealed; ``None`` if none was. ``observe``
+        sets it.
+
+    Raises:
+      ValueError: inputs that do not fit each other, ids that repeat, or a set with revealed labels
+        whose inputs were replaced.
     """
 
     network: Network
@@ -47,18 +55,25 @@ class CandidateSet:
     x: ArrayLike
     ids: np.ndarray
     options: LookaheadOptions = dataclasses.field(default_factory=LookaheadOptions)
+    x_eval: ArrayLike | None = None
     observed: tuple[tuple[int, int], ...] = ()
-    belief: Posterior | FullPosterior | None = None
-    memory: dict[str, Any] = dataclasses.field(
-        default_factory=dict, init=False, compare=False, repr=False
-    )
+    start: CandidateSet | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.observed:
-            return  # checked when the set was made; a label changes none of it
-        checks.inputs("x_labeled", self.x_labeled)
-        checks.inputs("the candidates", self.x)
-        checks.same_example_shape("x_labeled", self.x_labeled, "the candidates", self.x)
+        if self.start is not None:
+            inputs = ("network", "x_labeled", "y_labeled", "x", "ids", "options", "x_eval")
+            if any(getattr(self, name) is not getattr(self.start, name) for name in inputs):
+                raise ValueError(
+                    "labels were revealed within this query, so its inputs and options stay as "
+                    "they are: make a new CandidateSet"
+                )
+            return  # checked when the query was made
+        sets = {"x_labeled": self.x_labeled, "the candidates": self.x}
+        if self.x_eval is not None:
+            sets["x_eval"] = self.x_eval
+        for name, x in sets.items():
+            checks.inputs(name, x)
+            checks.same_example_shape("x_labeled", self.x_labeled, name, x)
         if np.shape(self.ids) != (len(self.x),) or np.unique(self.ids).size != len(self.x):
             raise ValueError(
                 f"ids must be {len(self.x)} different integers, one for each candidate, "
@@ -69,18 +84,19 @@ class CandidateSet:
     def available(self) -> np.ndarray:
         """Which candidates may still be queried, ``[U]``."""
         mask = np.ones(len(self.x), bool)
-        mask[[row for row, _ in self.observed]] = False
+        mask[self.observed_rows] = False
         return mask
 
-    def once(self, name: str, compute: Callable[[], T]) -> T:
-        """What ``compute`` returns: computed when it is first asked for under this name.
+    @property
+    def observed_rows(self) -> list[int]:
+        """Rows that were labeled within this query, in order."""
+        return [row for row, _ in self.observed]
 
-        For what depends on the network and the inputs alone, and not on ``observed``.
-        """
-        if name not in self.memory:
-            self.memory[name] = compute()
-        result: T = self.memory[name]
-        return result
+    def observe(self, row: int, label: int) -> CandidateSet:
+        """The candidates after the label of one was revealed."""
+        return dataclasses.replace(
+            self, observed=(*self.observed, (row, label)), start=self.start or self
+        )
 
     def check_choice(self, k: int) -> None:
         """Raises ValueError unless k candidates can be chosen."""
@@ -89,34 +105,57 @@ class CandidateSet:
             raise ValueError(f"cannot choose {k} of {left} candidates")
 
     @functools.cached_property
-    def logits(self) -> Array:
-        """Outputs at the candidates, ``[U, C]``: the posterior mean once labels came."""
-        return self.posterior.mean if self.observed else self.network_logits
+    def _memo(self) -> Memo:
+        return Memo(self) if self.start is None else self.start._memo
 
-    @functools.cached_property
+    def once(self, function: Callable[..., T], *arguments: Hashable) -> T:
+        """``function(candidates, *arguments)`` before any label was revealed; computed once."""
+        return self._memo.once(function, *arguments)
+
+    def conditioned(self, condition: Callable[[CandidateSet], Belief]) -> Belief:
+        """A posterior with every label seen so far.
+
+        Args:
+          condition: the candidates before any label was revealed, to the posterior at
+            ``query_points`` or at the candidates. Labels that came since are rank-one updates, each
+            made once.
+        """
+
+        def absorb(belief: Belief, labels: tuple[tuple[int, int], ...]) -> Belief:
+            rows, classes = np.transpose(labels)
+            return belief.observe(rows, classes, move_network=self.options.move_network)
+
+        return self._memo.absorbed(condition, self.observed, absorb)
+
+    @property
+    def logits(self) -> Array:
+        """Outputs at the candidates, ``[U, C]``: the posterior mean once labels were revealed."""
+        return self.posterior.mean[: len(self.x)] if self.observed else self.network_logits
+
+    @property
     def network_logits(self) -> Array:
         """Outputs of the network at the candidates, whatever was observed since, ``[U, C]``."""
-        return self.once("logits", lambda: self.network.predict(self.x))
+        return self.once(_pool_logits)
+
+    @property
+    def labeled_logits(self) -> Array:
+        """Outputs of the network at the points labeled before the query, ``[L, C]``."""
+        return self.once(_labeled_logits)
 
     @property
     def features(self) -> np.ndarray:
         """Input of the network's last layer at the candidates, ``[U, d]``."""
-        return self.once("features", lambda: np.asarray(probing.features(self.network, self.x)))
+        return self.once(_features)
 
     @property
     def labeled_features(self) -> np.ndarray:
         """The same at all labeled points, those labeled within this query last, ``[L, d]``."""
-        labeled = self.once(
-            "labeled features",
-            lambda: np.asarray(probing.features(self.network, self.x_labeled)),
-        )
-        return np.concatenate([labeled, self.features[[row for row, _ in self.observed]]])
+        return np.concatenate([self.once(_labeled_features), self.features[self.observed_rows]])
 
     @property
     def x_known(self) -> np.ndarray:
         """All labeled inputs, those labeled within this query last, ``[L, ...]``."""
-        rows = [row for row, _ in self.observed]
-        return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x)[rows]])
+        return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x)[self.observed_rows]])
 
     @property
     def y_known(self) -> np.ndarray:
@@ -126,52 +165,29 @@ class CandidateSet:
         observed = np.eye(num_classes)[[label for _, label in self.observed]]
         return np.concatenate([np.asarray(targets), observed.astype(targets.dtype)])
 
-    @functools.cached_property
-    def posterior(self) -> Posterior | FullPosterior:
-        """The retrained linearized network at the candidates, with every label seen so far."""
-        if self.belief is not None:
-            return self.belief
-        return self.absorb(self.once("posterior", self._condition))
-
-    def absorb(self, belief: Belief) -> Belief:
-        """A posterior at the candidates, with the labels that came within this query."""
-        if not self.observed:
-            return belief
-        rows, labels = np.transpose(self.observed)
-        return belief.observe(rows, labels, move_network=self.options.move_network)
-
-    def _condition(self) -> Posterior | FullPosterior:
-        options = self.options
-        if options.readout == lookahead.ALL_LOGITS:
-            return full_posterior.condition(
-                kernels.full_blocks(self.network, self.x_labeled, self.x),
-                self.residual,
-                self.network_logits,
-                ridge=options.ridge,
-            )
-        blocks = kernels.blocks(
-            self.network,
-            self.x_labeled,
-            self.x,
-            readout=options.readout,
-            precision=options.precision,
-        )
-        return posterior.condition(blocks, self.residual, self.network_logits, ridge=options.ridge)
-
     @property
     def residual(self) -> Array:
         """R = Y − f(X_L), ``[L, C]``."""
-        logits = self.network.predict(self.x_labeled)
+        logits = self.labeled_logits
         return checks.targets("y_labeled", self.y_labeled, *logits.shape) - logits
 
-    def observe(self, row: int, label: int) -> CandidateSet:
-        """The candidates after one was labeled. A posterior that was computed is updated."""
-        belief = None
-        if "posterior" in self.__dict__:
-            belief = self.posterior.observe(row, label, move_network=self.options.move_network)
-        after = dataclasses.replace(self, observed=(*self.observed, (row, label)), belief=belief)
-        object.__setattr__(after, "memory", self.memory)
-        return after
+    @property
+    def problem(self) -> Problem:
+        """The look-ahead before any label was revealed."""
+        return self.once(_problem)
+
+    @property
+    def blocks(self) -> GramBlocks:
+        """Its kernel, from ``scoring.kernel_blocks``."""
+        return self.once(_blocks)
+
+    @property
+    def posterior(self) -> Posterior | FullPosterior:
+        """The retrained linearized network with every label seen so far.
+
+        Its query points are the candidates and then, if there is ``x_eval``, the evaluation points.
+        """
+        return self.conditioned(_condition)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,3 +204,41 @@ class Selection:
     ids: np.ndarray
     utilities: np.ndarray
     diagnostics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def _pool_logits(given: CandidateSet) -> Array:
+    return given.network.predict(given.x)
+
+
+def _labeled_logits(given: CandidateSet) -> Array:
+    return given.network.predict(given.x_labeled)
+
+
+def _features(given: CandidateSet) -> np.ndarray:
+    return np.asarray(probing.features(given.network, given.x))
+
+
+def _labeled_features(given: CandidateSet) -> np.ndarray:
+    return np.asarray(probing.features(given.network, given.x_labeled))
+
+
+def _problem(given: CandidateSet) -> Problem:
+    return Problem(
+        network=given.network,
+        x_labeled=given.x_labeled,
+        residual=given.residual,
+        x_pool=given.x,
+        pool_logits=given.network_logits,
+        x_eval=given.x_eval,
+        eval_logits=None if given.x_eval is None else given.network.predict(given.x_eval),
+    )
+
+
+def _blocks(given: CandidateSet) -> GramBlocks:
+    return scoring.kernel_blocks(given.problem, given.options)
+
+
+def _condition(given: CandidateSet) -> Posterior | FullPosterior:
+    """The posterior before any label was revealed."""
+    tiled = given.x_eval is None and given.options.readout != ALL_LOGITS
+    return scoring.condition(given.problem, given.options, given.blocks if tiled else None)

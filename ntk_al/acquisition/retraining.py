@@ -23,22 +23,24 @@ Train = Callable[[np.ndarray, int], Network]
 
 def scores(candidates: CandidateSet, train: Train) -> np.ndarray:
     """The criterion at every available candidate, ``[U]``; −inf elsewhere."""
-    criterion = CRITERIA[candidates.options.criterion]
-    before = candidates.network_logits
+    criterion, logits = CRITERIA[candidates.options.criterion], candidates.network_logits
+    x_eval, before = candidates.x, logits
+    if candidates.x_eval is not None:
+        x_eval, before = candidates.x_eval, jnp.asarray(candidates.problem.eval_logits)
     evaluation = Evaluation(before, jnp.zeros_like(before))
-    probabilities = np.asarray(jax.nn.softmax(before))
-    scores = np.full(len(before), -np.inf)
+    probabilities = np.asarray(jax.nn.softmax(logits))
+    scores = np.full(len(logits), -np.inf)
     for row in np.flatnonzero(candidates.available):
         weights = probabilities[row]
         if not criterion.expected:
-            weights = np.eye(len(weights))[int(np.asarray(before)[row].argmax())]
+            weights = np.eye(len(weights))[int(np.asarray(logits)[row].argmax())]
         x = np.asarray(candidates.x[row])
         scores[row] = sum(
             weights[label]
             * float(
                 criterion.measure(
                     evaluation,
-                    Retrained(train(x, int(label)).predict(candidates.x), before[row]),
+                    Retrained(train(x, int(label)).predict(x_eval), logits[row]),
                     jnp.asarray(label),
                 )
             )

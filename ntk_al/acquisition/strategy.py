@@ -1,24 +1,60 @@
-"""What a strategy is, and two ways to make one: rank by a utility, or choose a set as a whole."""
+"""What a strategy is, and the three ways to make one.
+
+``ranked`` takes the candidates of the highest utilities, ``label_aware`` does so for utilities that
+change as labels arrive, and ``jointly`` chooses a set as a whole.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.posterior import Factor, Posterior
 from ntk_al.types import Array, ArrayLike
 
-Utility = Callable[[Array, CandidateSet], tuple[ArrayLike, dict[str, float]]]
-"""A PRNG key and the candidates to utilities ``[U]`` (higher = queried first) and diagnostics."""
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
-JointChoice = Callable[[Array, CandidateSet, int], tuple[np.ndarray, ArrayLike, dict[str, float]]]
-"""A PRNG key, the candidates and k to the rows chosen in order ``[k]``, utilities ``[U]`` before
-the first choice, and diagnostics. Rows that are not ``candidates.available`` must not be chosen;
-what is random or tied must go by id and not by position."""
+
+class Utilities(NamedTuple):
+    """What each candidate is worth.
+
+    Attributes:
+      values: ``[U]``, higher = queried first.
+      diagnostics: facts for the record.
+    """
+
+    values: ArrayLike
+    diagnostics: Mapping[str, float] = _NOTHING
+
+
+class Choice(NamedTuple):
+    """A set that was chosen as a whole.
+
+    Attributes:
+      rows: of the chosen candidates, in order, ``[k]``.
+      utilities: of every candidate before the first choice, ``[U]``.
+      diagnostics: facts for the record.
+    """
+
+    rows: np.ndarray
+    utilities: ArrayLike
+    diagnostics: Mapping[str, float] = _NOTHING
+
+
+Utility = Callable[[Array, CandidateSet], Utilities]
+"""A PRNG key and the candidates to their utilities."""
+
+JointChoice = Callable[[Array, CandidateSet, int], Choice]
+"""A PRNG key, the candidates and k to the choice. Rows that are not ``candidates.available`` must
+not be chosen, and what is random or tied must depend on ids and not on positions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +92,49 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = ()) -> Strategy:
         order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -_significant(utilities)))
         # A candidate whose utility is −inf is still preferred to one that is not available.
         order = order[np.argsort(~available[order], kind="stable")]
-        return Selection(candidates.ids[order[:k]], utilities, diagnostics)
+        return Selection(candidates.ids[order[:k]], utilities, dict(diagnostics))
+
+    return Strategy(choose, needs)
+
+
+def network_outputs(candidates: CandidateSet) -> Array:
+    """The outputs f at the candidates, ``[U, C]``, whose argmax is the pseudo-label."""
+    return candidates.network_logits
+
+
+def label_aware(
+    utility: Utility,
+    *,
+    needs: tuple[str, ...] = (),
+    outputs: Callable[[CandidateSet], Array] = network_outputs,
+) -> Strategy:
+    """The strategy of a utility that changes as labels arrive.
+
+    Its batches follow ``options.batch_mode``. The paper takes the k highest scores. A greedy batch
+    is a sequential query whose labels are the network's own: each pick is absorbed with its
+    pseudo-label, argmax f(x_j), before the next is scored, so that near copies of a pick are no
+    longer worth a label.
+
+    Args:
+      utility: of the candidates.
+      needs: what the network must have.
+      outputs: what pseudo-labels come from, ``[U, C]``, where that is not the network.
+    """
+    strategy = ranked(utility, needs=needs)
+
+    def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
+        if candidates.options.batch_mode == "top_k":
+            return strategy(key, candidates, k)
+        row_of = {int(i): row for row, i in enumerate(candidates.ids)}
+        picks = []
+        for step in range(k):
+            step_key = jax.random.fold_in(key, step) if step else key
+            picks.append(strategy(step_key, candidates, 1))
+            row = row_of[int(picks[-1].ids[0])]
+            if step + 1 < k:
+                label = int(np.asarray(outputs(candidates))[row].argmax())
+                candidates = candidates.observe(row, label)
+        return dataclasses.replace(picks[0], ids=np.concatenate([pick.ids for pick in picks]))
 
     return Strategy(choose, needs)
 
@@ -67,7 +145,7 @@ def jointly(choice: JointChoice, *, needs: tuple[str, ...] = ()) -> Strategy:
     def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
         rows, values, diagnostics = choice(key, candidates, k)
         utilities = _masked(values, candidates.available)
-        return Selection(candidates.ids[np.asarray(rows)], utilities, diagnostics)
+        return Selection(candidates.ids[np.asarray(rows)], utilities, dict(diagnostics))
 
     return Strategy(choose, needs, ranks=False)
 
@@ -77,16 +155,17 @@ def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
     return np.asarray(_uniform_by_id(key, jnp.asarray(ids, jnp.uint32)))
 
 
+def facts(fitted: Posterior | FullPosterior | Factor) -> dict[str, float]:
+    """Ridge and condition number of a factorization, for the record."""
+    return {
+        "ridge": float(f"{fitted.ridge:.6g}"),
+        "condition_number": float(f"{fitted.condition_number:.6g}"),
+    }
+
+
 @jax.jit
 def _uniform_by_id(key: Array, ids: Array) -> Array:
     return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(ids)
-
-
-def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:
-    """The row of the largest value among the allowed ones; among equals, of the largest number."""
-    values = np.where(allowed, np.asarray(values, np.float64), -np.inf)
-    largest = np.flatnonzero(allowed & (values == values.max(where=allowed, initial=-np.inf)))
-    return int(largest[tie_breaks[largest].argmax()])
 
 
 def _significant(values: np.ndarray, digits: int = 6) -> np.ndarray:

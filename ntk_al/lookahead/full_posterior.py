@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from ntk_al._utils import float64
 from ntk_al.lookahead import posterior
-from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.posterior import RIDGE, Posterior
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 
@@ -75,7 +75,7 @@ class FullPosterior:
 
 
 def condition(
-    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = 1e-4
+    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
 ) -> FullPosterior:
     """Conditions on the labeled set: Eq. 11 of the paper with its full kernel.
 
@@ -104,10 +104,9 @@ def condition(
 def gain(covariance: Array, noise: Array) -> Array:
     """W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ for all candidates, ``[E, C, U, C]`` to ``[U, E, C, C]``.
 
-    The candidates must be the last of the E points.
+    The candidates must be the first of the E points.
     """
-    first = covariance.shape[0] - covariance.shape[2]
-    own = jnp.einsum("jcjd->jcd", covariance[first:])
+    own = jnp.einsum("jcjd->jcd", covariance[: covariance.shape[2]])
     # A point that the labels determine has S_jj = 0 up to rounding of either sign.
     values, vectors = jnp.linalg.eigh(own)
     denominators = jnp.maximum(values, 0) + noise

@@ -24,6 +24,9 @@ from ntk_al.types import Array, ArrayLike, GramBlocks
 
 _log = logging.getLogger(__name__)
 
+RIDGE = 1e-4
+"""The default of λ / mean diag Θ(L, L)."""
+
 _LARGEST_RIDGE = 1.0
 _SMALLEST_RETRY = 1e-8
 _POWER_ITERATIONS = 50
@@ -145,7 +148,7 @@ def observations(
     return indices, targets
 
 
-def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -> Factor:
+def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) -> Factor:
     """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).
 
     If A is not numerically positive definite the ridge is raised tenfold until it is.
@@ -190,7 +193,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = 1e-4) -
 
 
 def condition(
-    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = 1e-4
+    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
 ) -> Posterior:
     """Conditions on the labeled set: Eq. 11 of the paper, without a candidate.
 

@@ -10,34 +10,28 @@ A criterion (``criteria``) turns the step of one candidate into a number.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 
 from ntk_al import kernels
 from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import to_default, widest
-from ntk_al.lookahead import full_posterior, posterior
-from ntk_al.lookahead.criteria import CRITERIA, Evaluation, RankC, RankOne
+from ntk_al.lookahead import full_posterior, posterior, tiles
+from ntk_al.lookahead.criteria import Evaluation, RankC, RankOne
 from ntk_al.lookahead.full_posterior import FullPosterior
-from ntk_al.lookahead.posterior import Points, Posterior
-from ntk_al.network import READOUTS, Network
-from ntk_al.types import Array, ArrayLike
-
-REFERENCES = ("network", "linearized")
-"""What a change of outputs is measured from: f, as Eq. 13 prints it, or the retrained mean."""
-
-ALL_LOGITS = "all_logits"
-"""In place of a read-out: the LC × LC kernel of every pair of logits, for small problems."""
+from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
+from ntk_al.lookahead.posterior import Factor, Points, Posterior
+from ntk_al.lookahead.problem import Problem, check_inputs
+from ntk_al.network import Network
+from ntk_al.types import Array, ArrayLike, GramBlocks
 
 _FAR_FROM_TARGETS = 0.5  # per example; one-hot targets have norm 1
-_TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
 
 
 def score(
@@ -46,35 +40,32 @@ def score(
     y_labeled: ArrayLike,
     x_pool: ArrayLike,
     *,
-    criterion: str = "mlmoc",
-    readout: str = "first_logit",
-    reference: str = "network",
-    ridge: float = 1e-4,
+    criterion: str = ScoreOptions.criterion,
+    readout: str = ScoreOptions.readout,
+    reference: str = ScoreOptions.reference,
+    ridge: float = ScoreOptions.ridge,
     x_eval: ArrayLike | None = None,
-    precision: str = "float32",
-    memory_budget: int | None = None,
-    mesh: Mesh | None = None,
+    precision: str = ScoreOptions.precision,
+    memory_budget: int | None = ScoreOptions.memory_budget,
+    mesh: Mesh | None = ScoreOptions.mesh,
 ) -> Array:
     """Scores every candidate by what the network would become if it were labeled.
 
-    ``kernels.blocks``, ``posterior.factorize`` and a criterion composed; all of them are public.
-    Pure, and usable under ``jax.jit`` (names static), where values cannot be checked.
+    This is ``kernels.blocks``, ``posterior.factorize`` and a criterion composed; all of them are
+    public. It is pure and can be used under ``jax.jit`` (with the names static), where the values
+    of the inputs cannot be checked.
 
     Args:
       network: a trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
       y_labeled: their class ids ``[L]`` or real targets ``[L, C]``; C is the network's output size.
       x_pool: candidates, ``[U, ...]``.
-      criterion: a key of ``CRITERIA``.
-      readout: the scalar whose gradient makes the kernel, a key of ``network.READOUTS``; or
-        ``"all_logits"`` for the kernel of every pair of logits, which needs C² times the memory and
-        is for small problems.
-      reference: ``"network"`` measures changes from f (Eq. 13 as printed), ``"linearized"`` from
-        the retrained linearized network.
-      ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel factorizes.
+      criterion: what a change of outputs is worth, a key of ``CRITERIA``.
+      readout: the scalar whose gradient makes the kernel, see ``ScoreOptions``.
+      reference: what changes are measured from, ``"network"`` or ``"linearized"``.
+      ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel can be factorized.
       x_eval: points whose outputs are compared, ``[E, ...]``; ``None`` means the candidates.
-      precision: of the Jacobian's entries, see ``kernels.gram``; all after the kernel is in float64
-        where the device has it.
+      precision: of the Jacobian's entries, see ``kernels.gram``.
       memory_budget: bytes that the kernel may take on each device; ``None`` means most of what is
         free.
       mesh: devices with an axis ``pool`` that share the candidates.
@@ -83,64 +74,125 @@ def score(
       Scores ``[U]``, higher = query first. Never NaN.
 
     Raises:
-      TypeError: an argument of another kind.
+      TypeError: an argument of the wrong type.
       ValueError: unknown names, empty sets, shapes or labels that do not fit, NaN or infinite
         inputs, a network whose logits or kernel are not finite, a budget that is too small.
 
     Warns:
       UserWarning: the network was hardly fitted to its labels, or not with the squared loss.
     """
-    if not isinstance(network, Network):
-        raise TypeError(
-            f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
-        )
-    checks.one_of("criterion", criterion, CRITERIA)
-    checks.one_of("readout", readout, (*READOUTS, ALL_LOGITS))
-    checks.one_of("reference", reference, REFERENCES)
-    checks.one_of("precision", precision, kernels.PRECISIONS)
-    sharding.checked(mesh)
-    if not checks.is_traced(ridge):
-        checks.at_least("ridge", ridge, 0)
-    sets = {"x_labeled": x_labeled, "x_pool": x_pool}
-    if x_eval is not None:
-        sets["x_eval"] = x_eval
-    for name, x in sets.items():
-        checks.inputs(name, x)
-        checks.same_example_shape("x_labeled", x_labeled, name, x)
-    num_classes = network.check(x_labeled)
-    targets = checks.targets("y_labeled", y_labeled, len(x_labeled), num_classes)
-    logits = {name: network.predict(x) for name, x in sets.items()}
-    residual = targets - logits["x_labeled"]
+    options = ScoreOptions(criterion, readout, reference, ridge, precision, memory_budget, mesh)
+    problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval)
     if reference == "network":
-        _warn_of_large_residual(residual)
-
+        _warn_of_large_residual(problem.residual)
     if readout == ALL_LOGITS:
-        _check_all_logits(precision, mesh)
-        return _score_all_logits(
-            network, sets, logits, residual, criterion, reference, ridge, memory_budget
+        return score_posterior(
+            condition(problem, options),
+            criterion=criterion,
+            reference=reference,
+            num_candidates=problem.num_candidates,
         )
-    mesh, num_pool = sharding.checked(mesh), len(x_pool)
-    pool_logits: ArrayLike = logits["x_pool"]
-    if mesh is not None:
-        # Every device takes equally many candidates; repeats of the last one fill up.
-        x_pool, pool_logits = (_fill(a, -num_pool % mesh.size) for a in (x_pool, pool_logits))
-    theta = kernels.blocks(
-        network,
-        x_labeled,
+    return score_blocks(problem, kernel_blocks(problem, options), options).scores
+
+
+def score_posterior(
+    belief: Posterior | FullPosterior,
+    *,
+    criterion: str = ScoreOptions.criterion,
+    reference: str = ScoreOptions.reference,
+    num_candidates: int | None = None,
+) -> Array:
+    """Scores the query points of a posterior.
+
+    The composable form of ``score``: after ``belief.observe(...)`` only the criterion is computed
+    again.
+
+    Args:
+      belief: from ``posterior.condition`` or ``full_posterior.condition``. A point that was
+        observed still gets a score, which the caller must mask.
+      criterion: a key of ``CRITERIA``.
+      reference: see ``score``.
+      num_candidates: the first so many query points are candidates, and the others are the
+        evaluation points. ``None`` means that every query point is both.
+
+    Returns:
+      Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first. Never NaN.
+
+    Raises:
+      ValueError: an unknown name, or no evaluation point.
+    """
+    options = ScoreOptions(criterion=criterion, reference=reference)
+    num_query = len(belief.logits)
+    if num_candidates is not None and not 0 < num_candidates < num_query:
+        raise ValueError(
+            f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
+            f"query points is an evaluation point, got {num_candidates}"
+        )
+    with widest(belief) as dtype:
+        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
+        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
+        scores = of_kind(
+            belief,
+            criterion=options.criterion,
+            reference=options.reference,
+            num_candidates=num_candidates,
+        )
+    return to_default(scores)
+
+
+class Scored(NamedTuple):
+    """Scores, and the factorization that they rest on.
+
+    Attributes:
+      scores: ``[U]``.
+      factor: with the ridge that was used and an estimate of the condition number.
+    """
+
+    scores: Array
+    factor: Factor
+
+
+def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
+    """The kernel of a problem; on a mesh every device has equally many candidates.
+
+    On a mesh the candidates are filled up with repeats of the last one, and ``score_blocks`` drops
+    those again.
+    """
+    x_pool = problem.x_pool
+    if options.mesh is not None:
+        x_pool = _fill(x_pool, -len(x_pool) % options.mesh.size)
+    return kernels.blocks(
+        problem.network,
+        problem.x_labeled,
         x_pool,
-        x_eval,
-        readout=readout,
-        precision=precision,
-        memory_budget=memory_budget,
-        mesh=mesh,
+        problem.x_eval,
+        readout=options.readout,
+        precision=options.precision,
+        memory_budget=options.memory_budget,
+        mesh=options.mesh,
     )
+
+
+def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> Scored:
+    """Scores from the kernel, with S(E, U) formed for a tile of candidates at a time.
+
+    Args:
+      problem: what is scored.
+      theta: from ``kernel_blocks`` with the same options.
+      options: of the score.
+    """
+    mesh, num_pool = sharding.checked(options.mesh), len(problem.x_pool)
+    num_filled = theta.labeled_pool.shape[1] - num_pool
+    pool_logits = problem.pool_logits
+    if mesh is not None:
+        pool_logits = _fill(pool_logits, num_filled)
     everywhere = sharding.everywhere(mesh)
-    factor = posterior.factorize(everywhere(theta.labeled), residual, ridge=ridge)
+    factor = posterior.factorize(everywhere(theta.labeled), problem.residual, ridge=options.ridge)
     pool = factor.at(everywhere(theta.labeled_pool), pool_logits)
     evaluation = pool
-    if x_eval is not None:
-        evaluation = factor.at(everywhere(theta.labeled_eval), logits["x_eval"])
-    elif len(x_pool) > num_pool:
+    if problem.eval_logits is not None:
+        evaluation = factor.at(everywhere(theta.labeled_eval), problem.eval_logits)
+    elif num_filled:
         evaluation = Points(
             pool.logits[:num_pool], pool.mean[:num_pool], pool.whitened[:, :num_pool]
         )
@@ -148,41 +200,44 @@ def score(
     if mesh is not None:
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):
-        scores = _score_candidates(
+        scores = tiles.score_candidates(
             *known,
             theta.eval_pool[: len(evaluation.mean)],
             theta.pool_diagonal,
-            criterion=criterion,
-            reference=reference,
+            criterion=options.criterion,
+            reference=options.reference,
             mesh=mesh,
         )
-    return to_default(jnp.asarray(everywhere(scores))[:num_pool])
+    return Scored(to_default(jnp.asarray(everywhere(scores))[:num_pool]), factor)
 
 
-def score_posterior(
-    belief: Posterior | FullPosterior, *, criterion: str = "mlmoc", reference: str = "network"
-) -> Array:
-    """Scores every query point of a posterior, as candidates and evaluation points at once.
-
-    The composable form of ``score``: after ``belief.observe(...)`` nothing is computed again but
-    the criterion.
+def condition(
+    problem: Problem, options: ScoreOptions, theta: GramBlocks | None = None
+) -> Posterior | FullPosterior:
+    """The posterior at the candidates and then, if there are any, at the evaluation points.
 
     Args:
-      belief: from ``posterior.condition``, or ``full_posterior.condition``. A point that was
-        observed still gets a score, which is for the caller to mask.
-      criterion: a key of ``CRITERIA``.
-      reference: see ``score``.
-
-    Returns:
-      Scores ``[Q]``, higher = query first. Never NaN.
+      problem: what is asked.
+      options: of the score.
+      theta: from ``kernel_blocks`` with the same options, if it is known already and there are no
+        evaluation points beside the candidates.
     """
-    checks.one_of("criterion", criterion, CRITERIA)
-    checks.one_of("reference", reference, REFERENCES)
-    with widest(belief) as dtype:
-        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
-        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
-        scores = of_kind(belief, criterion=criterion, reference=reference)
-    return to_default(scores)
+    square = problem.with_one_set()
+    given = square.residual, square.pool_logits
+    if options.readout == ALL_LOGITS:
+        blocks = kernels.full_blocks(
+            square.network, square.x_labeled, square.x_pool, memory_budget=options.memory_budget
+        )
+        return full_posterior.condition(blocks, *given, ridge=options.ridge)
+    if theta is None or problem.x_eval is not None:
+        theta = kernel_blocks(square, options)
+    if options.mesh is not None:
+        num = len(square.x_pool)
+        everywhere = sharding.everywhere(sharding.checked(options.mesh))
+        parts = (theta.labeled, theta.labeled_pool, theta.eval_pool)
+        labeled, cross, pool = (jnp.asarray(everywhere(part)) for part in parts)
+        theta = GramBlocks.square(labeled, cross[:, :num], pool[:num, :num])
+    return posterior.condition(theta, *given, ridge=options.ridge)
 
 
 def _warn_of_large_residual(residual: Array) -> None:
@@ -193,153 +248,49 @@ def _warn_of_large_residual(residual: Array) -> None:
         warnings.warn(
             f"the outputs of the network on the labeled set are far from its targets: the mean of "
             f"‖y − f(x)‖ is {distance:.2g}, and would be about 1 without any training. Changes "
-            "measured from the network are then mostly retraining and hardly the candidate. Train "
+            "measured from the network then show mostly retraining and hardly the candidate. Train "
             "with the squared loss on one-hot targets, or score with reference='linearized'.",
             stacklevel=3,
         )
 
 
-def _check_all_logits(precision: str, mesh: Mesh | None) -> None:
-    if mesh is not None or precision != "float32":
-        raise ValueError(
-            "readout='all_logits' is for small problems: it takes neither a mesh nor a precision "
-            "other than float32"
-        )
-
-
-def _score_all_logits(
-    network: Network,
-    sets: dict[str, ArrayLike],
-    logits: dict[str, Array],
-    residual: Array,
-    criterion: str,
-    reference: str,
-    ridge: float,
-    memory_budget: int | None,
-) -> Array:
-    """``score`` with the kernel of all logits; the pool follows the evaluation points."""
-    names = [name for name in ("x_eval", "x_pool") if name in sets]
-    x_query = jnp.concatenate([jnp.asarray(sets[name]) for name in names])
-    blocks = kernels.full_blocks(network, sets["x_labeled"], x_query, memory_budget=memory_budget)
-    belief = full_posterior.condition(
-        blocks, residual, jnp.concatenate([logits[name] for name in names]), ridge=ridge
-    )
-    num_eval = len(sets[names[0]])
-    with widest(belief) as dtype:
-        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
-        scores = _score_full(
-            belief,
-            criterion=criterion,
-            reference=reference,
-            num_eval=num_eval,
-            num_pool=len(sets["x_pool"]),
-        )
-    return to_default(scores)
-
-
 def _fill(x: ArrayLike, missing: int) -> np.ndarray:
+    """Rows filled up with repeats of the last one."""
     x = np.asarray(x)
     return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference", "mesh"))
-def _score_candidates(
-    evaluation: Points,
-    pool: Points,
-    noise: Array,
-    theta: Array,
-    diagonal: Array,
-    *,
-    criterion: str,
-    reference: str,
-    mesh: Mesh | None,
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates"))
+def _score_posterior(
+    belief: Posterior, *, criterion: str, reference: str, num_candidates: int | None
 ) -> Array:
-    """Scores ``[U]`` from Θ(E, U), with S(E, U) formed for a tile of candidates at a time."""
-    wide = evaluation.mean.dtype
-
-    def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
-        num_candidates = len(pool.mean)
-        size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
-        size = min(size, num_candidates)
-        variance = posterior.variance(pool, diagonal)
-
-        def of_tile(tile: Array, scores: Array) -> Array:
-            # The last tile overlaps the one before: all have one shape.
-            start = jnp.minimum(tile * size, num_candidates - size)
-
-            def cut(array: Array, axis: int) -> Array:
-                return jax.lax.dynamic_slice_in_dim(array, start, size, axis)
-
-            candidates = Points(
-                logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
-            )
-            covariance = posterior.covariance(evaluation, candidates, cut(theta, 1))
-            gain = posterior.gain(covariance, cut(variance, 0), noise)
-            part = _evaluate(
-                Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
-                RankOne(gain.T, candidates.mean, candidates.logits),
-                criterion=criterion,
-                reference=reference,
-            )
-            return jax.lax.dynamic_update_slice_in_dim(scores, part, start, 0)
-
-        num_tiles = -(-num_candidates // size)
-        return jax.lax.fori_loop(0, num_tiles, of_tile, jnp.zeros(num_candidates, wide))
-
-    if mesh is None:
-        return of_share(pool, theta, diagonal)
-    share = P(sharding.MESH_AXIS)
-    columns = P(None, sharding.MESH_AXIS)
-    of_pool = Points(logits=share, mean=share, whitened=columns)  # type: ignore[arg-type]
-    return jax.shard_map(
-        of_share, mesh=mesh, in_specs=(of_pool, columns, share), out_specs=share, check_vma=False
-    )(pool, theta, diagonal)
-
-
-@functools.partial(jax.jit, static_argnames=("criterion", "reference"))
-def _evaluate(
-    evaluation: Evaluation, candidates: RankOne | RankC, *, criterion: str, reference: str
-) -> Array:
-    if reference == "linearized":
-        evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
-    num_eval, num_classes = evaluation.mean.shape
-    tile = max(1, _TILE_BYTES // (evaluation.mean.dtype.itemsize * num_eval * num_classes))
-    scores = jax.lax.map(
-        functools.partial(CRITERIA[criterion], evaluation),
-        candidates,
-        batch_size=min(tile, len(candidates.mean)),
-    )
-    # An argmax over NaN picks it: a candidate that cannot be scored is queried last.
-    return jnp.where(jnp.isfinite(scores), scores, -jnp.inf)
-
-
-@functools.partial(jax.jit, static_argnames=("criterion", "reference"))
-def _score_posterior(belief: Posterior, *, criterion: str, reference: str) -> Array:
-    w = posterior.gain(belief.covariance, jnp.diagonal(belief.covariance), belief.noise)
-    return _evaluate(
-        Evaluation(belief.mean, belief.mean - belief.logits),
-        RankOne(w.T, belief.mean, belief.logits),
+    of_candidates, of_evaluation = _split(num_candidates)
+    s, mean, logits = belief.covariance, belief.mean, belief.logits
+    variance = jnp.diagonal(s)[of_candidates]
+    gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
+    return tiles.evaluate(
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
+        RankOne(gain.T, mean[of_candidates], logits[of_candidates]),
         criterion=criterion,
         reference=reference,
     )
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_eval", "num_pool"))
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates"))
 def _score_full(
-    belief: FullPosterior,
-    *,
-    criterion: str,
-    reference: str,
-    num_eval: int | None = None,
-    num_pool: int | None = None,
+    belief: FullPosterior, *, criterion: str, reference: str, num_candidates: int | None
 ) -> Array:
-    """The first query points are evaluation points, the last are candidates; all by default."""
-    first = 0 if num_pool is None else len(belief.logits) - num_pool
-    mean, logits = belief.mean, belief.logits
-    gain = full_posterior.gain(belief.covariance[:, :, first:], belief.noise)[:, :num_eval]
-    return _evaluate(
-        Evaluation(mean[:num_eval], (mean - logits)[:num_eval]),
-        RankC(gain, mean[first:], logits[first:]),
+    of_candidates, of_evaluation = _split(num_candidates)
+    s, mean, logits = belief.covariance, belief.mean, belief.logits
+    gain = full_posterior.gain(s[:, :, of_candidates], belief.noise)[:, of_evaluation]
+    return tiles.evaluate(
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
+        RankC(gain, mean[of_candidates], logits[of_candidates]),
         criterion=criterion,
         reference=reference,
     )
+
+
+def _split(num_candidates: int | None) -> tuple[slice, slice]:
+    """Which query points are candidates, and which are evaluation points."""
+    return slice(num_candidates), slice(num_candidates or 0, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.types import ArrayLike
 
 TEMPERATURES = np.logspace(-2, 2, 161)
@@ -68,8 +69,7 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray, num_bins: int = NU
     Points are put into equal bins (lower, upper] of their confidence, the largest softmax; the
     error is the mean over points of |accuracy − mean confidence| of their bin.
     """
-    shifted = logits - logits.max(1, keepdims=True)
-    confidence = 1 / np.exp(shifted).sum(1)
+    confidence = softmax(logits).max(1)
     surplus = (logits.argmax(1) == labels) - confidence
     bins = np.ceil(confidence * num_bins).astype(int)
     return float(np.abs(np.bincount(bins, surplus)).sum() / len(labels))

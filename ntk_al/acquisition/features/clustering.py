@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.features.feature_space import FeatureSpace
+from ntk_al.acquisition.features.feature_space import FeatureSpace, feature_space
 
 _MOST_FOR_FULL_BATCHES = 50
 _MINI_BATCH = 5000
@@ -17,20 +17,20 @@ _SEED = 0
 def cluster(given: CandidateSet, space: FeatureSpace, num: int) -> tuple[np.ndarray, np.ndarray]:
     """Clusters of the candidates ``[U]`` and of the points labeled before the query, ``[L]``.
 
-    Computed once for a query and a number of clusters: the seed of k-means is fixed, and no key.
-    Its initial centers go by position, so candidates are put in the order of their ids.
+    Computed once for a query and a number of clusters, as k-means has a fixed seed. Its initial
+    centers depend on positions, so the candidates are put in the order of their ids.
     """
+    num = min(num, len(space.labeled) + len(space.candidates))
+    return given.once(_clusters, num)
+
+
+def _clusters(given: CandidateSet, num: int) -> tuple[np.ndarray, np.ndarray]:
+    space, order = feature_space(given, unit_length=True), np.argsort(given.ids)
     num_labeled = len(space.labeled)
-    num = min(num, num_labeled + len(space.candidates))
-
-    def compute() -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort(given.ids)
-        clusters = k_means(np.concatenate([space.labeled, space.candidates[order]]), num)
-        of_candidates = np.empty(len(order), int)
-        of_candidates[order] = clusters[num_labeled:]
-        return of_candidates, clusters[:num_labeled]
-
-    return given.once(f"{num} clusters of features", compute)
+    clusters = k_means(np.concatenate([space.labeled, space.candidates[order]]), num)
+    of_candidates = np.empty(len(order), int)
+    of_candidates[order] = clusters[num_labeled:]
+    return of_candidates, clusters[:num_labeled]
 
 
 def k_means(points: np.ndarray, num: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.strategy import best
+from ntk_al.acquisition.greedy import best, greedy
 
 _BLOCK = 32  # stale bounds that are computed again at a time
 
@@ -52,16 +52,22 @@ def greedy_coverage(
     utilities = gains(np.arange(len(features)))
     scale = float(utilities.max())
     bounds = geometry.rounded(utilities, scale)
-    allowed, rows = available.copy(), []
-    for step in range(k):
-        stale = allowed & (bounds > 0) & (step > 0)
+    stale = np.zeros(len(features), bool)
+
+    def values(allowed: np.ndarray) -> np.ndarray:
+        """The bounds, the largest of which is a gain that was computed since the last choice."""
         while stale[row := best(bounds, allowed, tie_breaks)]:
-            largest = np.flatnonzero(stale)
+            largest = np.flatnonzero(stale & allowed)
             largest = largest[np.argsort(-bounds[largest])[:_BLOCK]]
             block = np.append(largest, row)
             bounds[block] = geometry.rounded(gains(block), scale)
             stale[block] = False
-        rows.append(row)
-        allowed[row] = False
+        return bounds
+
+    def add(row: int) -> None:
+        nonlocal coverage
         coverage = np.maximum(coverage, kernel(np.array([row]))[0])
-    return np.array(rows), utilities
+        stale[:] = bounds > 0
+
+    rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
+    return rows, utilities

@@ -30,18 +30,19 @@ class FeatureSpace:
 
 def feature_space(given: CandidateSet, *, unit_length: bool) -> FeatureSpace:
     """The feature space of a query, with features of length one or as they are."""
-    num_labeled = len(given.x_labeled)
-    prepare = geometry.normalized if unit_length else _as_they_are
-    points, labeled = prepare(given.features), prepare(given.labeled_features[:num_labeled])
-    to_labeled = given.once(
-        f"distance to labeled features, unit length {unit_length}",
-        lambda: geometry.nearest(points, labeled)[0],
-    )
-    observed = np.array([row for row, _ in given.observed], int)
+    points, labeled, to_labeled = given.once(_prepared, unit_length)
+    observed = np.array(given.observed_rows, int)
     if len(observed):
         to_labeled = np.minimum(to_labeled, geometry.nearest(points, points[observed])[0])
     return FeatureSpace(points, labeled, observed, to_labeled)
 
 
-def _as_they_are(features: np.ndarray) -> np.ndarray:
+def _prepared(given: CandidateSet, unit_length: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidates, labeled points, and the squared distance of each of the former to the latter."""
+    prepare = geometry.normalized if unit_length else _in_float64
+    points, labeled = prepare(given.features), prepare(given.labeled_features)
+    return points, labeled, geometry.nearest(points, labeled)[0]
+
+
+def _in_float64(features: np.ndarray) -> np.ndarray:
     return np.asarray(features, np.float64)

@@ -6,18 +6,17 @@ chooses a set as a whole is a function of the candidates and k, made a strategy 
 
 from __future__ import annotations
 
-from ntk_al.acquisition.look_ahead import look_ahead
 from ntk_al.acquisition.strategies.badge import badge
 from ntk_al.acquisition.strategies.bait import bait
 from ntk_al.acquisition.strategies.bald import bald
 from ntk_al.acquisition.strategies.coreset import coreset
+from ntk_al.acquisition.strategies.criteria import of_criterion
 from ntk_al.acquisition.strategies.ev_gp import explained_variance
 from ntk_al.acquisition.strategies.expected_gradient_length import expected_gradient_length
 from ntk_al.acquisition.strategies.gp import gp, gp_outputs
 from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
 from ntk_al.acquisition.strategies.lcmd import lcmd
 from ntk_al.acquisition.strategies.learning_loss import learning_loss
-from ntk_al.acquisition.strategies.lookahead_criteria import of_criterion
 from ntk_al.acquisition.strategies.maxherding import maxherding
 from ntk_al.acquisition.strategies.naive import naive
 from ntk_al.acquisition.strategies.one_step import one_step
@@ -27,7 +26,7 @@ from ntk_al.acquisition.strategies.residual import residual
 from ntk_al.acquisition.strategies.typiclust import typiclust
 from ntk_al.acquisition.strategies.uherding import uherding
 from ntk_al.acquisition.strategies.uncertainty import entropy, least_confidence, margin
-from ntk_al.acquisition.strategy import Strategy, jointly, ranked
+from ntk_al.acquisition.strategy import Strategy, jointly, label_aware, ranked
 from ntk_al.lookahead import CRITERIA
 
 _FEATURES = ("features",)
@@ -52,11 +51,11 @@ STRATEGIES: dict[str, Strategy] = {
     "maxherding": jointly(maxherding, needs=_FEATURES),
     "uherding": jointly(uherding, needs=_FEATURES),
     # Look-ahead.
-    **{name: look_ahead(of_criterion(name)) for name in CRITERIA},
-    "residual": look_ahead(residual),
+    **{name: label_aware(of_criterion(name)) for name in CRITERIA},
+    "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
-    "infinite_ntk": look_ahead(infinite_ntk, needs=_TWIN),
-    "gp": look_ahead(gp, needs=_TWIN, outputs=gp_outputs),
-    "naive": look_ahead(naive),
+    "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),
+    "gp": label_aware(gp, needs=_TWIN, outputs=gp_outputs),
+    "naive": label_aware(naive),
     "one_step": ranked(one_step),
 }

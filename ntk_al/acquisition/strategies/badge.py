@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.features.probabilities import softmax
+from ntk_al.acquisition.greedy import greedy
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array, ArrayLike
 
 
-def badge(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """k-means++ on gradient embeddings (Ash et al. 2020, arXiv:1906.03671, Alg. 1).
 
     The embedding is the gradient (p − e_ŷ) ⊗ h of the cross-entropy at the last layer, under the
@@ -31,17 +32,15 @@ def badge(
         available=candidates.available,
         k=k,
         uniform=lambda step: uniform_by_id(jax.random.fold_in(key, step), candidates.ids),
-        centers=tuple(row for row, _ in candidates.observed),
+        centers=candidates.observed_rows,
     )
-    return rows, utilities, {}
+    return Choice(rows, utilities)
 
 
 def errors(logits: ArrayLike) -> np.ndarray:
     """The factor a = p − e_ŷ of the embedding, ``[U, C]``."""
-    logits = np.asarray(logits, np.float64)
-    p = np.exp(logits - logits.max(1, keepdims=True))
-    p /= p.sum(1, keepdims=True)
-    p[np.arange(len(p)), logits.argmax(1)] -= 1
+    p = softmax(logits)
+    p[np.arange(len(p)), np.asarray(logits).argmax(1)] -= 1
     return p
 
 
@@ -52,7 +51,7 @@ def k_means_plus_plus(
     available: np.ndarray,
     k: int,
     uniform: Callable[[int], np.ndarray],
-    centers: tuple[int, ...] = (),
+    centers: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """D² sampling of the embeddings a ⊗ h through ⟨a ⊗ h, a' ⊗ h'⟩ = ⟨a, a'⟩ ⟨h, h'⟩.
 
@@ -74,20 +73,27 @@ def k_means_plus_plus(
     """
     squared_norms = np.square(errors).sum(1) * np.square(features).sum(1)
     squared = np.full(len(features), np.inf)
+
+    def add(row: int) -> None:
+        nonlocal squared
+        squared = np.minimum(squared, _to_row(errors, features, squared_norms, row))
+
     for center in centers:
-        squared = np.minimum(squared, _to_row(errors, features, squared_norms, center))
-    allowed, rows, utilities = available.copy(), [], np.sqrt(squared_norms)
-    for step in range(k):
-        noise = uniform(step)
+        add(center)
+    utilities = np.sqrt(squared_norms)
+    steps = itertools.count()
+
+    def values(_: np.ndarray) -> np.ndarray:
+        nonlocal utilities
+        step = next(steps)
         if step == 0 and not centers:
-            values = geometry.rounded(squared_norms)
-        else:
-            values = np.log(np.maximum(squared, np.finfo(float).tiny)) + _gumbel(noise)
-            utilities = values if step == 0 else utilities
-        rows.append(best(values, allowed, noise))
-        allowed[rows[-1]] = False
-        squared = np.minimum(squared, _to_row(errors, features, squared_norms, rows[-1]))
-    return np.array(rows), utilities
+            return geometry.rounded(squared_norms)
+        perturbed = np.log(np.maximum(squared, np.finfo(float).tiny)) + _gumbel(uniform(step))
+        utilities = perturbed if step == 0 else utilities
+        return perturbed
+
+    rows = greedy(k, values, add, available=available, tie_breaks=uniform(0))
+    return rows, utilities
 
 
 def _to_row(

@@ -6,7 +6,9 @@ import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.features.probabilities import softmax
+from ntk_al.acquisition.greedy import greedy
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array, ArrayLike
 
 PRIOR = 1.0
@@ -16,9 +18,7 @@ OVERSAMPLING = 2
 """The forward pass chooses this many times k."""
 
 
-def bait(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Forward–backward greedy Fisher information (Ash et al. 2021, arXiv:2106.09675, Alg. 1).
 
     Minimizes tr((M + Σ_x I(x))⁻¹ I_U) over batches: 2k points are added greedily and k of them
@@ -36,31 +36,23 @@ def bait(
     """
     h = np.asarray(candidates.features, np.float64)
     embeddings = embedding(candidates.logits, h)
-    num_labeled = len(candidates.x_labeled)
-    before = embedding(
-        candidates.once(
-            "bait: logits at labeled points",
-            lambda: np.asarray(candidates.network.predict(candidates.x_labeled)),
-        ),
-        np.asarray(candidates.labeled_features[:num_labeled], np.float64),
-    )
-    labeled = np.concatenate([before, embeddings[[row for row, _ in candidates.observed]]])
+    before = candidates.once(_labeled_embedding)
+    labeled = np.concatenate([before, embeddings[candidates.observed_rows]])
     everything = embeddings.T @ embeddings + before.T @ before
     rows, utilities = forward_backward(
         embeddings * np.sqrt(k / (len(labeled) + k)),
         PRIOR * np.eye(h.shape[1]) + labeled.T @ labeled / (len(labeled) + k),
-        everything / (len(embeddings) + num_labeled),
+        everything / (len(embeddings) + len(before)),
         available=candidates.available,
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, utilities, {}
+    return Choice(rows, utilities)
 
 
 def embedding(logits: ArrayLike, features: np.ndarray) -> np.ndarray:
     """√(p (1 − p)) h, whose outer product with itself is the Fisher information, ``[U, d]``."""
-    logits = np.asarray(logits, np.float64)
-    p = 1 / np.exp(logits - logits.max(1, keepdims=True)).sum(1)
+    p = softmax(logits).max(1)
     return np.sqrt(p * (1 - p))[:, None] * features
 
 
@@ -88,19 +80,32 @@ def forward_backward(
       the trace, ``[U]``.
     """
     traces = _Traces(embeddings, information, target)
-    allowed, rows = available.copy(), []
     utilities = traces.gains()
-    for _ in range(min(OVERSAMPLING * k, int(available.sum()))):
-        row = best(geometry.rounded(traces.gains()), allowed, tie_breaks)
-        traces.update(row, 1)
-        allowed[row] = False
-        rows.append(row)
-    while len(rows) > k:
-        losses = traces.losses()[rows]
-        every = np.ones(len(rows), bool)
-        row = rows.pop(best(-geometry.rounded(losses), every, -tie_breaks[rows]))
-        traces.update(row, -1)
-    return np.array(rows), utilities
+    added = greedy(
+        min(OVERSAMPLING * k, int(available.sum())),
+        lambda _: geometry.rounded(traces.gains()),
+        lambda row: traces.update(row, 1),
+        available=available,
+        tie_breaks=tie_breaks,
+    )
+
+    def cheapest(kept: np.ndarray) -> np.ndarray:
+        values = np.zeros(len(embeddings))
+        values[kept] = -geometry.rounded(traces.losses()[kept])
+        return values
+
+    removed = greedy(
+        len(added) - k,
+        cheapest,
+        lambda row: traces.update(row, -1),
+        available=np.isin(np.arange(len(embeddings)), added),
+        tie_breaks=-tie_breaks,
+    )
+    return added[~np.isin(added, removed)], utilities
+
+
+def _labeled_embedding(given: CandidateSet) -> np.ndarray:
+    return embedding(given.labeled_logits, np.asarray(given.labeled_features, np.float64))
 
 
 class _Traces:

@@ -7,15 +7,14 @@ import jax.numpy as jnp
 
 from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.strategy import Utilities
 from ntk_al.lookahead import criteria
 from ntk_al.network import probing
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array
 
 
-def bald(
-    key: Array, candidates: CandidateSet, *, num_samples: int = 20
-) -> tuple[Array, dict[str, float]]:
+def bald(key: Array, candidates: CandidateSet, *, num_samples: int = 20) -> Utilities:
     """Mutual information of label and weights, H[mean of p_t] − mean of H[p_t], in nats.
 
     Bayesian active learning by disagreement (Houlsby et al. 2011, arXiv:1112.5745, Eq. 2), with the
@@ -38,7 +37,7 @@ def bald(
         entropies = entropies + criteria.entropy(logits) / num_samples
     information = jax.scipy.special.entr(mean).sum(-1) - entropies
     checks.finite("the disagreement of the network's draws", information, hint=DIVERGED)
-    return information, {}
+    return Utilities(information)
 
 
 @jax.jit

@@ -7,13 +7,12 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
 from ntk_al.acquisition.features.feature_space import feature_space
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.greedy import greedy
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 
-def coreset(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def coreset(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """k-center greedy in the last features (Sener and Savarese 2018, arXiv:1708.00489, Alg. 1).
 
     Distances are Euclidean. The paper measures them between activations of the last fully connected
@@ -29,7 +28,7 @@ def coreset(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, distances, {}
+    return Choice(rows, distances)
 
 
 def k_center_greedy(
@@ -52,10 +51,15 @@ def k_center_greedy(
     Returns:
       The rows in order ``[k]``, and the distance to the nearest labeled point, ``[U]``.
     """
-    squared, allowed, rows = to_labeled, available.copy(), []
-    for _ in range(k):
-        rows.append(best(geometry.rounded(squared), allowed, tie_breaks))
-        allowed[rows[-1]] = False
-        chosen = features[rows[-1]][None]
-        squared = np.minimum(squared, geometry.squared_distances(features, chosen)[:, 0])
-    return np.array(rows), np.sqrt(to_labeled)
+    squared = to_labeled
+
+    def values(_: np.ndarray) -> np.ndarray:
+        return geometry.rounded(squared)
+
+    def add(row: int) -> None:
+        nonlocal squared
+        to_row = geometry.squared_distances(features, features[row][None])[:, 0]
+        squared = np.minimum(squared, to_row)
+
+    rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
+    return rows, np.sqrt(to_labeled)

@@ -7,15 +7,14 @@ import jax.numpy as jnp
 
 from ntk_al import kernels
 from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.strategy import Utilities
 from ntk_al.lookahead import ALL_LOGITS
 from ntk_al.types import Array
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
-def expected_gradient_length(
-    key: Array, candidates: CandidateSet
-) -> tuple[Array, dict[str, float]]:
+def expected_gradient_length(key: Array, candidates: CandidateSet) -> Utilities:
     """Σ_y p(y | x) ‖∂ℓ(f(x), y)/∂θ‖₂ (Settles, Craven and Ray 2008, Eq. 5), p = softmax f(x).
 
     The loss is the squared one, so that with v_y = ∂ℓ/∂f = 2 (f(x) − y) the square of the length is
@@ -24,21 +23,25 @@ def expected_gradient_length(
     one, which is exact for linear models and wide networks.
     """
     del key
-    network, logits = candidates.network, candidates.logits
     if candidates.options.readout == ALL_LOGITS:
-        theta = candidates.once("own kernel", lambda: kernels.full_diagonal(network, candidates.x))
-        return _expected_length(logits, theta), {}
+        theta = candidates.once(_own_kernel_of_all_logits)
+        return Utilities(_expected_length(candidates.logits, theta))
+    lengths = jnp.sqrt(candidates.once(_own_kernel))
+    return Utilities(lengths * _expected_length(candidates.logits, None))
 
-    def diagonal() -> Array:
-        return kernels.diagonal(
-            network,
-            candidates.x,
-            readout=candidates.options.readout,
-            precision=candidates.options.precision,
-        )
 
-    lengths = jnp.sqrt(candidates.once("own kernel", diagonal))
-    return lengths * _expected_length(logits, None), {}
+def _own_kernel(given: CandidateSet) -> Array:
+    return kernels.diagonal(
+        given.network,
+        given.x,
+        readout=given.options.readout,
+        precision=given.options.precision,
+        memory_budget=given.options.memory_budget,
+    )
+
+
+def _own_kernel_of_all_logits(given: CandidateSet) -> Array:
+    return kernels.full_diagonal(given.network, given.x)
 
 
 @jax.jit

@@ -6,16 +6,16 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from ntk_al import lookahead
 from ntk_al._utils import checks
-from ntk_al.acquisition import infinite_belief
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.lookahead import posterior
+from ntk_al.acquisition.strategies.infinite_ntk import twin_blocks, twin_facts
+from ntk_al.acquisition.strategy import Utilities
+from ntk_al.lookahead import posterior, score_posterior
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array
 
 
-def gp(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:
+def gp(key: Array, candidates: CandidateSet) -> Utilities:
     """‖e_j‖ Σ_x |w(x, j)|: the output change of a Gaussian process with an infinite-width kernel.
 
     The paper's baseline "GP" applies the expected model output change of Freytag et al. (ECCV 2014)
@@ -32,28 +32,33 @@ def gp(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:
       ``lookahead``, whatever the options say: there is no network to measure from.
     """
     del key
-    belief = gp_belief(candidates)
-    scores = lookahead.score_posterior(belief, criterion="mlmoc", reference="linearized")
-    return scores, infinite_belief.diagnostics(candidates, belief)
-
-
-def gp_belief(candidates: CandidateSet) -> Posterior:
-    """The Gaussian process given every label seen so far; its mean is in place of logits, too."""
-
-    def condition() -> Posterior:
-        num_classes = candidates.network.check(candidates.x_labeled)
-        num_labeled, num_candidates = len(candidates.x_labeled), len(candidates.x)
-        return posterior.condition(
-            infinite_belief.blocks(candidates, "nngp"),
-            checks.targets("y_labeled", candidates.y_labeled, num_labeled, num_classes),
-            jnp.zeros((num_candidates, num_classes)),
-            ridge=candidates.options.ridge,
-        )
-
-    belief = infinite_belief.with_observed(candidates, "gp", condition)
-    return dataclasses.replace(belief, logits=belief.mean)
+    belief = _belief(candidates)
+    scores = score_posterior(
+        belief,
+        criterion="mlmoc",
+        reference="linearized",
+        num_candidates=candidates.problem.num_candidates,
+    )
+    return Utilities(scores, twin_facts(candidates, belief))
 
 
 def gp_outputs(candidates: CandidateSet) -> Array:
     """The mean of the Gaussian process at the candidates, ``[U, C]``."""
-    return gp_belief(candidates).mean
+    return _belief(candidates).mean[: len(candidates.x)]
+
+
+def _belief(candidates: CandidateSet) -> Posterior:
+    """The Gaussian process given every label so far; its mean takes the place of logits, too."""
+    belief = candidates.conditioned(_condition)
+    return dataclasses.replace(belief, logits=belief.mean)
+
+
+def _condition(given: CandidateSet) -> Posterior:
+    """The Gaussian process given the labeled set."""
+    num_points, num_classes = given.problem.with_one_set().pool_logits.shape
+    return posterior.condition(
+        twin_blocks(given, "nngp"),
+        checks.targets("y_labeled", given.y_labeled, len(given.x_labeled), num_classes),
+        jnp.zeros((num_points, num_classes)),
+        ridge=given.options.ridge,
+    )

@@ -10,7 +10,8 @@ import numpy as np
 from ntk_al import kernels
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.greedy import greedy
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.lookahead import ALL_LOGITS
 from ntk_al.types import Array, ArrayLike
 
@@ -20,9 +21,7 @@ SKETCH_SIZE = 512
 _PROJECTION_SEED = 0
 
 
-def lcmd(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def lcmd(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """LCMD-TP on sketched gradients (Holzmüller et al. 2023, JMLR 24(164), arXiv:2203.09410).
 
     Largest cluster maximum distance in its mode TP: labeled points are centers of clusters, too.
@@ -31,8 +30,8 @@ def lcmd(
     scalar read-out of the look-ahead strategies, Σ_c f_c / √C where ``options.readout`` is
     "all_logits". The projection is the same for every key, so that calls can share the sketches.
     """
-    sketches, start = candidates.once("lcmd", lambda: _sketched(candidates))
-    for row, _ in candidates.observed:
+    sketches, start = candidates.once(_sketched)
+    for row in candidates.observed_rows:
         start = start.joined(sketches, row)
     rows, utilities = largest_cluster_farthest(
         sketches,
@@ -41,7 +40,7 @@ def lcmd(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, utilities, {}
+    return Choice(rows, utilities)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,25 +104,26 @@ def largest_cluster_farthest(
     """
     largest = float(clusters.squared.max())
     utilities = clusters.squared - largest * ~clusters.in_largest()
-    allowed, rows = available.copy(), []
-    for _ in range(k):
-        farthest = np.where(clusters.in_largest(), geometry.rounded(clusters.squared), -1)
-        rows.append(best(farthest, allowed, tie_breaks))
-        allowed[rows[-1]] = False
-        clusters = clusters.joined(points, rows[-1])
-    return np.array(rows), utilities
+
+    def values(_: np.ndarray) -> np.ndarray:
+        return np.where(clusters.in_largest(), geometry.rounded(clusters.squared), -1)
+
+    def add(row: int) -> None:
+        nonlocal clusters
+        clusters = clusters.joined(points, row)
+
+    rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
+    return rows, utilities
 
 
-def _sketched(candidates: CandidateSet) -> tuple[np.ndarray, Clusters]:
-    readout = candidates.options.readout
+def _sketched(given: CandidateSet) -> tuple[np.ndarray, Clusters]:
+    readout = given.options.readout
     readout = "sum_logits" if readout == ALL_LOGITS else readout
 
     def sketch(x: ArrayLike) -> np.ndarray:
         projection = jax.random.key(_PROJECTION_SEED)
-        rows = kernels.sketch(
-            candidates.network, x, key=projection, size=SKETCH_SIZE, readout=readout
-        )
+        rows = kernels.sketch(given.network, x, key=projection, size=SKETCH_SIZE, readout=readout)
         return np.asarray(rows, np.float64)
 
-    points = sketch(candidates.x)
-    return points, Clusters.around(points, sketch(candidates.x_labeled))
+    points = sketch(given.x)
+    return points, Clusters.around(points, sketch(given.x_labeled))

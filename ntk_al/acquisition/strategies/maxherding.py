@@ -7,16 +7,14 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features.coverage import greedy_coverage
 from ntk_al.acquisition.features.feature_space import feature_space
-from ntk_al.acquisition.strategy import uniform_by_id
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 RADIUS = 1.0
 """Radius of the kernel where none is adapted: the default of the authors' code."""
 
 
-def maxherding(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def maxherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy generalized coverage (Bae, Noh and Sutherland 2024, arXiv:2407.12212).
 
     Maximizes the mean over points x of max_{x'} k(x, x') over labeled and chosen points x', with
@@ -33,4 +31,4 @@ def maxherding(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, gains, {"radius": RADIUS}
+    return Choice(rows, gains, {"radius": RADIUS})

@@ -7,11 +7,12 @@ import numpy as np
 from ntk_al import training
 from ntk_al.acquisition import retraining
 from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.strategy import Utilities
 from ntk_al.network import Network
 from ntk_al.types import Array
 
 
-def naive(key: Array, candidates: CandidateSet) -> tuple[np.ndarray, dict[str, float]]:
+def naive(key: Array, candidates: CandidateSet) -> Utilities:
     """``options.criterion`` after real retraining on each candidate (Section 2 of the paper).
 
     Every training starts from the network's own weights, on the labeled set and the candidate, as
@@ -38,4 +39,4 @@ def naive(key: Array, candidates: CandidateSet) -> tuple[np.ndarray, dict[str, f
         )
         return network
 
-    return retraining.scores(candidates, train), {}
+    return Utilities(retraining.scores(candidates, train))

@@ -8,11 +8,12 @@ import numpy as np
 
 from ntk_al.acquisition import retraining
 from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.strategy import Utilities
 from ntk_al.network import Network
 from ntk_al.types import Array, PyTree
 
 
-def one_step(key: Array, candidates: CandidateSet) -> tuple[np.ndarray, dict[str, float]]:
+def one_step(key: Array, candidates: CandidateSet) -> Utilities:
     """``options.criterion`` after one step of SGD on the candidate ("NN 1-step" of the paper).
 
     θ' = θ − η ∇ Σ_c (f_c(x_j) − y_c)², with the rate η of ``options.retraining``. The paper leaves
@@ -26,7 +27,7 @@ def one_step(key: Array, candidates: CandidateSet) -> tuple[np.ndarray, dict[str
         params = _stepped(candidates.network, jnp.asarray(example), label, step)
         return candidates.network.replace_params(params)
 
-    return retraining.scores(candidates, train), {}
+    return Utilities(retraining.scores(candidates, train))
 
 
 @jax.jit

@@ -9,7 +9,8 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import clustering, geometry
 from ntk_al.acquisition.features.feature_space import feature_space
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.greedy import greedy
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 PURITY = 0.95
@@ -19,9 +20,7 @@ _DIAMETER_SQUARED = 4.0
 _JUST_BELOW = 1 - 1e-9
 
 
-def probcover(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def probcover(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy maximum coverage by δ-balls (Yehuda et al. 2022, arXiv:2205.11320, Alg. 1).
 
     δ is the largest radius at which 95 % of the balls around all points are pure, that is of one
@@ -34,14 +33,7 @@ def probcover(
     cover, the key decides; the authors' code takes the first.
     """
     space = feature_space(candidates, unit_length=True)
-    num_classes = int(candidates.network_logits.shape[1])
-
-    def radius() -> float:
-        clusters = clustering.cluster(candidates, space, num_classes)
-        points = np.concatenate([space.candidates, space.labeled])
-        return min(pure_radius(points, np.concatenate(clusters)), _DIAMETER_SQUARED)
-
-    squared_radius = candidates.once("probcover radius", radius)
+    squared_radius = candidates.once(_squared_radius)
     rows, gains = greedy_cover(
         space.candidates,
         covered=_inside(space.to_labeled, squared_radius),
@@ -50,7 +42,7 @@ def probcover(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, gains, {"radius": math.sqrt(squared_radius)}
+    return Choice(rows, gains, {"radius": math.sqrt(squared_radius)})
 
 
 def pure_radius(points: np.ndarray, classes: np.ndarray, purity: float = PURITY) -> float:
@@ -103,18 +95,27 @@ def greedy_cover(
         return _inside(geometry.squared_distances(features[rows], features), squared_radius)
 
     num = len(features)
-    uncovered, allowed, gains = ~covered, available.copy(), np.empty(num)
+    uncovered, gains = ~covered, np.empty(num)
     for part in geometry.tiles(num, num):
         gains[part] = (balls(part) & uncovered).sum(1)
-    utilities, rows = gains.copy(), []
-    for _ in range(k):
-        rows.append(best(gains, allowed, tie_breaks))
-        allowed[rows[-1]] = False
-        newly = np.flatnonzero(balls(np.array(rows[-1:]))[0] & uncovered)
+    utilities = gains.copy()
+
+    def add(row: int) -> None:
+        newly = np.flatnonzero(balls(np.array([row]))[0] & uncovered)
         for part in geometry.tiles(len(newly), num):
-            gains -= balls(newly[part]).sum(0)
+            gains[:] -= balls(newly[part]).sum(0)
         uncovered[newly] = False
-    return np.array(rows), utilities
+
+    rows = greedy(k, lambda _: gains, add, available=available, tie_breaks=tie_breaks)
+    return rows, utilities
+
+
+def _squared_radius(given: CandidateSet) -> float:
+    space = feature_space(given, unit_length=True)
+    num_classes = int(given.network_logits.shape[1])
+    clusters = clustering.cluster(given, space, num_classes)
+    points = np.concatenate([space.candidates, space.labeled])
+    return min(pure_radius(points, np.concatenate(clusters)), _DIAMETER_SQUARED)
 
 
 def _inside(squared: np.ndarray, squared_radius: float) -> np.ndarray:

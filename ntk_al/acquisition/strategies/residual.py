@@ -5,40 +5,44 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ntk_al import kernels, lookahead
-from ntk_al._utils import float64
+from ntk_al import kernels
+from ntk_al._utils import float64, sharding
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.look_ahead import diagnostics
-from ntk_al.lookahead import posterior
+from ntk_al.acquisition.strategy import Utilities, facts
+from ntk_al.lookahead import ALL_LOGITS, posterior
+from ntk_al.lookahead.posterior import Factor, Points
 from ntk_al.types import Array
 
 
-def residual(key: Array, candidates: CandidateSet) -> tuple[Array, dict[str, float]]:
+def residual(key: Array, candidates: CandidateSet) -> Utilities:
     """‖e_j‖ = ‖y − mean(x_j)‖ with y = argmax f(x_j): the error alone, without its reach.
 
     A sanity baseline for MLMOC, which ranks much like it. It needs no kernel among candidates,
     unless labels came within the query or all logits have their own.
     """
     del key
-    options, num_labeled = candidates.options, len(candidates.x_labeled)
-    if candidates.observed or options.readout == lookahead.ALL_LOGITS:
-        belief = candidates.posterior
-        return _error_norm(belief.mean, belief.logits), diagnostics(belief)
+    if candidates.observed or candidates.options.readout == ALL_LOGITS:
+        belief, num = candidates.posterior, len(candidates.x)
+        return Utilities(_error_norm(belief.mean[:num], belief.logits[:num]), facts(belief))
+    factor, points = candidates.once(_points)
+    return Utilities(_error_norm(points.mean, points.logits), facts(factor))
 
-    def gram() -> Array:
-        x_all = jnp.concatenate([jnp.asarray(candidates.x_labeled), jnp.asarray(candidates.x)])
-        return kernels.gram(
-            candidates.network,
-            candidates.x_labeled,
-            x_all,
-            readout=options.readout,
-            precision=options.precision,
-        )
 
-    theta = candidates.once("labeled rows", gram)
-    factor = posterior.factorize(theta[:, :num_labeled], candidates.residual, ridge=options.ridge)
-    points = factor.at(theta[:, num_labeled:], candidates.logits)
-    return _error_norm(points.mean, points.logits), diagnostics(factor)
+def _points(given: CandidateSet) -> tuple[Factor, Points]:
+    """The posterior at the candidates but for their covariance, from Θ(L, L) and Θ(L, U)."""
+    options, num_labeled = given.options, len(given.x_labeled)
+    theta = kernels.gram(
+        given.network,
+        given.x_labeled,
+        jnp.concatenate([jnp.asarray(given.x_labeled), jnp.asarray(given.x)]),
+        readout=options.readout,
+        precision=options.precision,
+        memory_budget=options.memory_budget,
+        mesh=options.mesh,
+    )
+    theta = jnp.asarray(sharding.everywhere(sharding.checked(options.mesh))(theta))
+    factor = posterior.factorize(theta[:, :num_labeled], given.residual, ridge=options.ridge)
+    return factor, factor.at(theta[:, num_labeled:], given.network_logits)
 
 
 def _error_norm(mean: Array, logits: Array) -> Array:

@@ -7,7 +7,8 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import clustering, geometry
 from ntk_al.acquisition.features.feature_space import feature_space
-from ntk_al.acquisition.strategy import best, uniform_by_id
+from ntk_al.acquisition.greedy import best
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 MOST_CLUSTERS = 500
@@ -20,9 +21,7 @@ NUM_NEIGHBORS = 20
 """K of Eq. 4, as in the paper."""
 
 
-def typiclust(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def typiclust(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Typical clustering (Hacohen, Dekel and Weinshall 2022, arXiv:2202.02794, Eq. 4 and Alg. 1).
 
     k-means makes min(L + k, 500) clusters of all points. Clusters with the fewest labels come
@@ -48,7 +47,7 @@ def typiclust(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, utilities, {}
+    return Choice(rows, utilities)
 
 
 def most_typical(

@@ -8,14 +8,13 @@ from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import calibration, geometry
 from ntk_al.acquisition.features.coverage import greedy_coverage
 from ntk_al.acquisition.features.feature_space import FeatureSpace, feature_space
+from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.acquisition.strategies.maxherding import RADIUS
-from ntk_al.acquisition.strategy import uniform_by_id
+from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 
-def uherding(
-    key: Array, candidates: CandidateSet, k: int
-) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
+def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy uncertainty coverage (Bae, Oliveira and Sutherland 2025, arXiv:2412.20644, Alg. 1).
 
     MaxHerding with points weighted by their uncertainty U(x) = 1 − (p₍₁₎ − p₍₂₎), p the softmax of
@@ -28,11 +27,8 @@ def uherding(
     no point is uncertain at all, U is one.
     """
     space = feature_space(candidates, unit_length=True)
-    temperature = candidates.once("temperature", lambda: _temperature(candidates))
-    between = candidates.once(
-        "smallest distance of labeled features", lambda: smallest_distance(space.labeled)
-    )
-    radius = min(between, _to_observed(space))
+    temperature = candidates.once(_temperature)
+    radius = min(candidates.once(_between_labeled), _to_observed(space))
     radius = radius if np.isfinite(radius) else RADIUS
     uncertainty = margin_uncertainty(np.asarray(candidates.logits, np.float64) / temperature)
     rows, gains = greedy_coverage(
@@ -44,13 +40,12 @@ def uherding(
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return rows, gains, {"radius": radius, "temperature": temperature}
+    return Choice(rows, gains, {"radius": radius, "temperature": temperature})
 
 
 def margin_uncertainty(logits: np.ndarray) -> np.ndarray:
     """1 − (p₍₁₎ − p₍₂₎) of the softmax, ``[U, C]`` to ``[U]``."""
-    p = np.exp(logits - logits.max(1, keepdims=True))
-    p = np.sort(p / p.sum(1, keepdims=True), axis=1)
+    p = np.sort(softmax(logits), axis=1)
     return p[:, :-1].sum(1) + p[:, -2]  # 1 − p₍₁₎ would round off what is left of it
 
 
@@ -63,13 +58,14 @@ def smallest_distance(points: np.ndarray) -> float:
     return float(np.sqrt(smallest))
 
 
-def _temperature(candidates: CandidateSet) -> float:
-    num_labeled = len(candidates.x_labeled)
+def _temperature(given: CandidateSet) -> float:
     return calibration.temperature_of_features(
-        candidates.labeled_features[:num_labeled],
-        candidates.y_known[:num_labeled],
-        ridge=candidates.options.ridge,
+        given.labeled_features, given.y_known, ridge=given.options.ridge
     )
+
+
+def _between_labeled(given: CandidateSet) -> float:
+    return smallest_distance(feature_space(given, unit_length=True).labeled)
 
 
 def _to_observed(space: FeatureSpace) -> float:

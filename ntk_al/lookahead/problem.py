@@ -1,0 +1,93 @@
+"""What a look-ahead is about: a network, its labels, candidates and evaluation points."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from ntk_al._utils import checks
+from ntk_al.network import Network
+from ntk_al.types import Array, ArrayLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Inputs of a look-ahead that were checked, and the outputs of the network at each of them.
+
+    Attributes:
+      network: the trained network.
+      x_labeled: labeled inputs, ``[L, ...]``.
+      residual: R = Y − f(X_L), ``[L, C]``.
+      x_pool: candidates, ``[U, ...]``.
+      pool_logits: f at the candidates, ``[U, C]``.
+      x_eval: points at which changes are measured, ``[E, ...]``; ``None`` means the candidates.
+      eval_logits: f at the evaluation points, ``[E, C]``; ``None`` where those are the candidates.
+    """
+
+    network: Network
+    x_labeled: ArrayLike
+    residual: Array
+    x_pool: ArrayLike
+    pool_logits: ArrayLike
+    x_eval: ArrayLike | None = None
+    eval_logits: ArrayLike | None = None
+
+    @property
+    def num_candidates(self) -> int | None:
+        """U where ``with_one_set`` has further points; ``None`` where the candidates are all."""
+        return None if self.x_eval is None else len(self.x_pool)
+
+    def with_one_set(self) -> Problem:
+        """The problem whose pool is the candidates and then the evaluation points, if any."""
+        if self.x_eval is None:
+            return self
+        assert self.eval_logits is not None
+        return dataclasses.replace(
+            self,
+            x_pool=_joined(self.x_pool, self.x_eval),
+            pool_logits=_joined(self.pool_logits, self.eval_logits),
+            x_eval=None,
+            eval_logits=None,
+        )
+
+
+def check_inputs(
+    network: Network,
+    x_labeled: ArrayLike,
+    y_labeled: ArrayLike,
+    x_pool: ArrayLike,
+    x_eval: ArrayLike | None = None,
+) -> Problem:
+    """Checks every argument once, and predicts.
+
+    Raises:
+      TypeError: ``network`` is not a ``Network``, or labels are neither ids nor real targets.
+      ValueError: empty sets, shapes or labels that do not fit, values that are not finite.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
+        )
+    sets = {"x_labeled": x_labeled, "x_pool": x_pool}
+    if x_eval is not None:
+        sets["x_eval"] = x_eval
+    for name, x in sets.items():
+        checks.inputs(name, x)
+        checks.same_example_shape("x_labeled", x_labeled, name, x)
+    num_classes = network.check(x_labeled)
+    targets = checks.targets("y_labeled", y_labeled, len(x_labeled), num_classes)
+    logits = {name: network.predict(x) for name, x in sets.items()}
+    return Problem(
+        network=network,
+        x_labeled=x_labeled,
+        residual=targets - logits["x_labeled"],
+        x_pool=x_pool,
+        pool_logits=logits["x_pool"],
+        x_eval=x_eval,
+        eval_logits=logits.get("x_eval"),
+    )
+
+
+def _joined(first: ArrayLike, second: ArrayLike) -> Array:
+    return jnp.concatenate([jnp.asarray(first), jnp.asarray(second)])

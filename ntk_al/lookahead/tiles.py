@@ -1,0 +1,91 @@
+"""Scores of many candidates, computed in tiles that bound the memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from ntk_al._utils import sharding
+from ntk_al.lookahead import posterior
+from ntk_al.lookahead.criteria import CRITERIA, Evaluation, RankC, RankOne
+from ntk_al.lookahead.posterior import Points
+from ntk_al.types import Array
+
+_TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "mesh"))
+def score_candidates(
+    evaluation: Points,
+    pool: Points,
+    noise: Array,
+    theta: Array,
+    diagonal: Array,
+    *,
+    criterion: str,
+    reference: str,
+    mesh: Mesh | None,
+) -> Array:
+    """Scores ``[U]`` from Θ(E, U), with S(E, U) formed for a tile of candidates at a time."""
+    wide = evaluation.mean.dtype
+
+    def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
+        num_candidates = len(pool.mean)
+        size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
+        size = min(size, num_candidates)
+        variance = posterior.variance(pool, diagonal)
+
+        def of_tile(tile: Array, scores: Array) -> Array:
+            # The last tile overlaps the one before: all have one shape.
+            start = jnp.minimum(tile * size, num_candidates - size)
+
+            def cut(array: Array, axis: int) -> Array:
+                return jax.lax.dynamic_slice_in_dim(array, start, size, axis)
+
+            candidates = Points(
+                logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
+            )
+            covariance = posterior.covariance(evaluation, candidates, cut(theta, 1))
+            gain = posterior.gain(covariance, cut(variance, 0), noise)
+            part = evaluate(
+                Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
+                RankOne(gain.T, candidates.mean, candidates.logits),
+                criterion=criterion,
+                reference=reference,
+            )
+            return jax.lax.dynamic_update_slice_in_dim(scores, part, start, 0)
+
+        num_tiles = -(-num_candidates // size)
+        return jax.lax.fori_loop(0, num_tiles, of_tile, jnp.zeros(num_candidates, wide))
+
+    if mesh is None:
+        return of_share(pool, theta, diagonal)
+    share = P(sharding.MESH_AXIS)
+    columns = P(None, sharding.MESH_AXIS)
+    of_pool = Points(logits=share, mean=share, whitened=columns)  # type: ignore[arg-type]
+    return jax.shard_map(
+        of_share, mesh=mesh, in_specs=(of_pool, columns, share), out_specs=share, check_vma=False
+    )(pool, theta, diagonal)
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference"))
+def evaluate(
+    evaluation: Evaluation, candidates: RankOne | RankC, *, criterion: str, reference: str
+) -> Array:
+    """The criterion of each candidate, ``[U]``, a bounded number of them at a time."""
+    if reference == "linearized":
+        evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
+    num_eval, num_classes = evaluation.mean.shape
+    tile = max(1, _TILE_BYTES // (evaluation.mean.dtype.itemsize * num_eval * num_classes))
+    scores = jax.lax.map(
+        functools.partial(CRITERIA[criterion], evaluation),
+        candidates,
+        batch_size=min(tile, len(candidates.mean)),
+    )
+    # An argmax over NaN picks it: a candidate that cannot be scored is queried last.
+    return jnp.where(jnp.isfinite(scores), scores, -jnp.inf)
