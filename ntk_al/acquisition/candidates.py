@@ -15,7 +15,8 @@ from ntk_al.acquisition.options import LookaheadOptions
 from ntk_al.lookahead import full_posterior, posterior
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.posterior import Posterior
-from ntk_al.network import Network, probing
+from ntk_al.network import Network
+from ntk_al.network.features import last_features
 from ntk_al.types import Array, ArrayLike
 
 T = TypeVar("T")
@@ -101,14 +102,14 @@ class CandidateSet:
     @property
     def features(self) -> np.ndarray:
         """Input of the network's last layer at the candidates, ``[U, d]``."""
-        return self.once("features", lambda: np.asarray(probing.features(self.network, self.x)))
+        return self.once("features", lambda: np.asarray(last_features(self.network, self.x)))
 
     @property
     def labeled_features(self) -> np.ndarray:
         """The same at all labeled points, those labeled within this query last, ``[L, d]``."""
         labeled = self.once(
             "labeled features",
-            lambda: np.asarray(probing.features(self.network, self.x_labeled)),
+            lambda: np.asarray(last_features(self.network, self.x_labeled)),
         )
         return np.concatenate([labeled, self.features[[row for row, _ in self.observed]]])
 

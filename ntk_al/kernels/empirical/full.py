@@ -5,12 +5,13 @@ For small problems, and to see what the kernel of one read-out leaves out.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import checks, memory
+from ntk_al._utils import batches, checks, memory
 from ntk_al.network import Network
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array, ArrayLike, GramBlocks
@@ -71,14 +72,14 @@ def full_diagonal(network: Network, x: ArrayLike) -> Array:
     """Θ(x, x) of each sample with itself, ``[N, ...]`` to ``[N, C, C]``."""
     checks.inputs("x", x)
     network.check(x)
-    parts = [_own(network, jnp.asarray(x[i : i + _CHUNK])) for i in range(0, len(x), _CHUNK)]
-    return _finite(jnp.concatenate(parts))
+    own = functools.partial(_own, network)
+    return _finite(batches.map_batches(own, x, batch_size=_CHUNK))
 
 
 def _rows(
     network: Network, sets: dict[str, ArrayLike], memory_budget: int | None
 ) -> dict[str, Array]:
-    """∂f/∂θ of every logit of the samples of each set, ``[N·C, P]``."""
+    """∂f/∂θ of every logit of the samples of each set, ``[N, C, P]``."""
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
         checks.inputs(name, x)
@@ -95,12 +96,8 @@ def _rows(
             "be used. Use readout='first_logit' or 'sum_logits', fewer examples or a smaller "
             "network, or raise memory_budget"
         )
-    return {
-        name: jnp.concatenate(
-            [_jacobian(network, jnp.asarray(x[i : i + _CHUNK])) for i in range(0, len(x), _CHUNK)]
-        )
-        for name, x in sets.items()
-    }
+    jacobian = functools.partial(_jacobian, network)
+    return {name: batches.map_batches(jacobian, x, batch_size=_CHUNK) for name, x in sets.items()}
 
 
 @jax.jit
@@ -112,18 +109,18 @@ def _jacobian(network: Network, x: Array) -> Array:
         leaves = jax.tree.leaves(jax.jacrev(logits)(network.params))
         return jnp.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], 1)
 
-    jacobian = jax.vmap(of_example)(x)
-    return jacobian.reshape(-1, jacobian.shape[-1])
+    return jax.vmap(of_example)(x)
 
 
 @jax.jit
 def _own(network: Network, x: Array) -> Array:
-    rows = _jacobian(network, x).reshape(len(x), -1, _num_parameters(network))
+    rows = _jacobian(network, x)
     return jnp.einsum("ncp,ndp->ncd", rows, rows, precision=jax.lax.Precision.HIGHEST)
 
 
 @jax.jit
 def _product(rows1: Array, rows2: Array) -> Array:
+    rows1, rows2 = (rows.reshape(-1, rows.shape[-1]) for rows in (rows1, rows2))
     return jnp.matmul(rows1, rows2.T, precision=jax.lax.Precision.HIGHEST)
 
 
