@@ -50,18 +50,22 @@ def kernel_blocks(
     if mesh is not None:
         network = sharding.replicate(mesh, network)
     samples = {
-        tile: setting.place(x_tile)
-        for s, x in enumerate(sets)
-        for tile, x_tile in zip(plan.tilings[s].tiles(s), plan.tilings[s].split(x), strict=True)
+        tile: setting.place(of_tile)
+        for tiling, x in zip(plan.tilings, sets, strict=True)
+        for tile, of_tile in tiling.split(x).items()
     }
-    kernel = _zero(setting, plan.tilings, pairs, diagonals, _dtype(network))
+    tilings_of_pairs = [(plan.tilings[i], plan.tilings[j]) for i, j in pairs]
+    tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
+    kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
     for group in plan.groups:
         kernel = _add_group(setting, kernel, group, network, samples, plan.chunk)
     blocks = [
-        _block(setting, kernel, plan.tilings, pair, (len(sets[pair[0]]), len(sets[pair[1]])))
-        for pair in pairs
+        programs.assemble(
+            setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples
+        )
+        for rows, columns in tilings_of_pairs
     ]
-    norms = [_diagonal(kernel, plan.tilings, s)[: len(sets[s])] for s in diagonals]
+    norms = [kernel.diagonal(tiling) for tiling in tilings_of_diagonals]
     finiteness.check((*blocks, *norms), network, sets, readout)
     return blocks, norms
 
@@ -94,25 +98,20 @@ def _demand(
 
 def _zero(
     setting: Setting,
-    tilings: Sequence[Tiling],
-    pairs: tuple[tuple[int, int], ...],
-    diagonals: tuple[int, ...],
+    pairs: Sequence[tuple[Tiling, Tiling]],
+    diagonals: Sequence[Tiling],
     dtype: jnp.dtype,
 ) -> TiledKernel:
-    """The kernel before any layer is added; of a symmetric block the upper triangle is enough."""
+    """The kernel before any layer is added."""
     return TiledKernel(
-        pairs={
-            (i, j): setting.zeros((tilings[a].size, tilings[b].size), dtype)
-            for a, b in pairs
-            for i in tilings[a].tiles(a)
-            for j in tilings[b].tiles(b)
-            if a != b or i <= j
+        {
+            (i, j): setting.zeros((rows.size, columns.size), dtype)
+            for rows, columns in pairs
+            for i in rows.tiles
+            for j in columns.tiles
+            if rows != columns or i <= j
         },
-        diagonals={
-            i: setting.zeros((tilings[s].size,), dtype)
-            for s in diagonals
-            for i in tilings[s].tiles(s)
-        },
+        {i: setting.zeros((tiling.size,), dtype) for tiling in diagonals for i in tiling.tiles},
     )
 
 
@@ -175,23 +174,3 @@ def _add_rows(setting: Setting, kernel: TiledKernel, rows: Mapping[Tile, Array])
         lambda theta, i, j: programs.add_product(setting, theta, rows[i], rows[j]),
         lambda diagonal, i: programs.add_squares(setting, diagonal, rows[i]),
     )
-
-
-def _block(
-    setting: Setting,
-    kernel: TiledKernel,
-    tilings: Sequence[Tiling],
-    pair: tuple[int, int],
-    shape: tuple[int, int],
-) -> Array:
-    """The block of two sets."""
-    a, b = pair
-    tiles = tuple(
-        tuple(kernel.pair(i, j) for j in tilings[b].tiles(b)) for i in tilings[a].tiles(a)
-    )
-    return programs.assemble(setting, tiles, shape)
-
-
-def _diagonal(kernel: TiledKernel, tilings: Sequence[Tiling], s: int) -> Array:
-    """The diagonal of one set, with padding."""
-    return jnp.concatenate([kernel.diagonals[i] for i in tilings[s].tiles(s)])

@@ -5,13 +5,13 @@ For small problems, and to see what the kernel of one read-out leaves out.
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import batches, checks, memory
+from ntk_al._utils import checks, memory
 from ntk_al.network import Network
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array, ArrayLike, GramBlocks
@@ -72,8 +72,7 @@ def full_diagonal(network: Network, x: ArrayLike) -> Array:
     """Θ(x, x) of each sample with itself, ``[N, ...]`` to ``[N, C, C]``."""
     checks.inputs("x", x)
     network.check(x)
-    own = functools.partial(_own, network)
-    return _finite(batches.map_batches(own, x, batch_size=_CHUNK))
+    return _finite(_in_chunks(_own, network, x))
 
 
 def _rows(
@@ -96,8 +95,15 @@ def _rows(
             "be used. Use readout='first_logit' or 'sum_logits', fewer examples or a smaller "
             "network, or raise memory_budget"
         )
-    jacobian = functools.partial(_jacobian, network)
-    return {name: batches.map_batches(jacobian, x, batch_size=_CHUNK) for name, x in sets.items()}
+    return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
+
+
+def _in_chunks(
+    function: Callable[[Network, Array], Array], network: Network, x: ArrayLike
+) -> Array:
+    """A row-wise function in chunks of samples, of which the last may be smaller."""
+    starts = range(0, len(x), _CHUNK)
+    return jnp.concatenate([function(network, jnp.asarray(x[i : i + _CHUNK])) for i in starts])
 
 
 @jax.jit

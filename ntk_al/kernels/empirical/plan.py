@@ -126,9 +126,12 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
 def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
     """The plan for this budget; ``None`` if not even one layer at a time fits."""
     limits = CPU if demand.product.backend == "cpu" else ACCELERATOR
-    tilings = tuple(choose_tiling(size, limits, demand.devices) for size in demand.sizes)
+    tilings = tuple(
+        choose_tiling(of_set, size, limits, demand.devices)
+        for of_set, size in enumerate(demand.sizes)
+    )
     limits = _within_budget(limits, memory_budget, tilings)
-    samples = sum(tiling.num_samples for tiling in tilings) // demand.devices
+    samples = sum(tiling.num_padded for tiling in tilings) // demand.devices
     tile = max(tiling.size for tiling in tilings) // demand.devices
 
     steps: list[Step] = [_step(layer, tile, limits, demand) for layer in demand.layers]
@@ -177,8 +180,8 @@ def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
 def _kernel_bytes(tilings: Sequence[Tiling], demand: Demand) -> int:
     """Bytes of the blocks of the kernel, on each device."""
     entries = sum(
-        tilings[i].num_samples
-        * tilings[j].num_samples
+        tilings[i].num_padded
+        * tilings[j].num_padded
         * (_COPIES_OF_SYMMETRIC_BLOCK if i == j else _COPIES_OF_BLOCK)
         for i, j in demand.pairs
     )

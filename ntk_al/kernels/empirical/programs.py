@@ -163,13 +163,13 @@ def add_own_pairs(setting: Setting, step: LayerPairs, diagonal: Array, factor: F
     return diagonal + step.diagonal(factor, setting.product, setting.limits.pair_workspace)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def assemble(
-    setting: Setting, tiles: tuple[tuple[Array, ...], ...], shape: tuple[int, int]
+    setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: int, num_columns: int
 ) -> Array:
     """A block of the kernel without padding; its columns stay shared where they can be."""
-    block = jnp.block([list(row) for row in tiles])[: shape[0], : shape[1]]
+    block = jnp.block([list(row) for row in tiles])[:num_rows, :num_columns]
     if setting.mesh is None:
         return block
-    spec = P(None, MESH_AXIS) if shape[1] % setting.mesh.size == 0 else P()
+    spec = P(None, MESH_AXIS) if num_columns % setting.mesh.size == 0 else P()
     return jax.lax.with_sharding_constraint(block, NamedSharding(setting.mesh, spec))

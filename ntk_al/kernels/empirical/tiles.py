@@ -25,31 +25,41 @@ class Tile(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """A set of samples in equal tiles; the end of the last one may be padding."""
+    """A set of samples in equal tiles; the end of the last one may be padding.
 
+    Attributes:
+      of_set: the number of the set.
+      num_samples: samples of the set, N.
+      count: how many tiles there are.
+      size: samples in a tile.
+    """
+
+    of_set: int
+    num_samples: int
     count: int
     size: int
 
     @property
-    def num_samples(self) -> int:
+    def num_padded(self) -> int:
         """Samples in all tiles, with padding."""
         return self.count * self.size
 
-    def tiles(self, of_set: int) -> list[Tile]:
-        """The tiles, where ``of_set`` is the number of the set."""
-        return [Tile(of_set, number) for number in range(self.count)]
+    @property
+    def tiles(self) -> list[Tile]:
+        """Its tiles in order."""
+        return [Tile(self.of_set, number) for number in range(self.count)]
 
-    def split(self, x: ArrayLike) -> list[ArrayLike]:
+    def split(self, x: ArrayLike) -> dict[Tile, ArrayLike]:
         """The samples of each tile; padding repeats the last one, which the network can take."""
-        tiles = [x[i * self.size : (i + 1) * self.size] for i in range(self.count)]
-        missing = self.size - len(tiles[-1])
+        parts = [x[i * self.size : (i + 1) * self.size] for i in range(self.count)]
+        missing = self.size - len(parts[-1])
         if missing:
             filler = jnp.broadcast_to(x[-1:], (missing, *x.shape[1:]))
-            tiles[-1] = jnp.concatenate([jnp.asarray(tiles[-1]), filler])
-        return tiles
+            parts[-1] = jnp.concatenate([jnp.asarray(parts[-1]), filler])
+        return dict(zip(self.tiles, parts, strict=True))
 
 
-def choose_tiling(num_samples: int, limits: Limits, devices: int) -> Tiling:
+def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
     """The tiling of a set with the least work; sizes suit whole chunks on every device.
 
     Of n tiles of a symmetric block n(n + 1)/2 are computed: more tiles save work, unless more of
@@ -65,7 +75,7 @@ def choose_tiling(num_samples: int, limits: Limits, devices: int) -> Tiling:
 
     counts = range(1, min(_MOST_TILES, math.ceil(num_samples / limits.tile)) + 1)
     count = min(counts, key=lambda count: count * (count + 1) * size(count) ** 2)
-    return Tiling(count, size(count))
+    return Tiling(of_set, num_samples, count, size(count))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +83,8 @@ class TiledKernel:
     """The kernel of some sets of samples, while the parts of all layers are added up.
 
     Attributes:
-      pairs: Θ of the samples of two tiles, ``[N1, N2]``; of two blocks that are transposes of each
-        other, only one is here.
+      pairs: Θ of the samples of two tiles, ``[N1, N2]``; of a symmetric block, only those on and
+        above its diagonal.
       diagonals: Θ of every sample of a tile with itself, ``[N]``.
     """
 
@@ -92,6 +102,13 @@ class TiledKernel:
             {i: of_diagonal(theta, i) for i, theta in self.diagonals.items()},
         )
 
-    def pair(self, i: Tile, j: Tile) -> Array:
-        """Θ of two tiles, which may be that of the tiles exchanged."""
+    def block(self, rows: Tiling, columns: Tiling) -> tuple[tuple[Array, ...], ...]:
+        """The tiles of the block of two sets, row by row."""
+        return tuple(tuple(self._pair(i, j) for j in columns.tiles) for i in rows.tiles)
+
+    def diagonal(self, tiling: Tiling) -> Array:
+        """Θ of every sample of a set with itself, ``[N]``."""
+        return jnp.concatenate([self.diagonals[i] for i in tiling.tiles])[: tiling.num_samples]
+
+    def _pair(self, i: Tile, j: Tile) -> Array:
         return self.pairs[i, j] if (i, j) in self.pairs else self.pairs[j, i].T
