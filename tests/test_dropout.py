@@ -13,7 +13,8 @@ from ntk_al import Network, kernels, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements
 from ntk_al.acquisition.strategies.bald import bald
 from ntk_al.models import MODELS
-from ntk_al.network import probing
+from ntk_al.network.dropout import dropout_rates, sample_logits
+from ntk_al.network.features import last_features
 from ntk_al.training import TrainingConfig, losses
 from tests import helpers
 
@@ -64,8 +65,8 @@ def test_dropout_is_one_layer_whose_output_is_what_the_last_layer_sees(name):
     assert [kind for kind, _, _ in calls] == [*["Dense"] * (len(without) - 1), "Dropout", "Dense"]
     assert calls[-1][1] is calls[-2][2]
     for _ in range(2):  # a trace that JAX remembers must not hide it
-        assert probing.dropout_rates(shapes_of(name, 0.3), pictures(1)) == (0.3,)
-        assert probing.dropout_rates(shapes_of(name), pictures(1)) == ()
+        assert dropout_rates(shapes_of(name, 0.3), pictures(1)) == (0.3,)
+        assert dropout_rates(shapes_of(name), pictures(1)) == ()
 
 
 @EVERY_MODEL
@@ -96,9 +97,9 @@ def test_what_is_dropped_are_the_inputs_of_the_last_layer(name):
     x, net = pictures(8), fresh(name, 0.5, num_classes=50)
     layers = [layer for layer in net.params if layer.startswith("Dense")]
     last = net.params[max(layers, key=lambda layer: int(layer.removeprefix("Dense_")))]
-    drawn = probing.sample(net, jax.random.split(KEY, 8), x)
+    drawn = sample_logits(net, jax.random.split(KEY, 8), x)
     used = np.linalg.lstsq(last["kernel"].T, (drawn - last["bias"]).T, rcond=None)[0].T
-    features = np.asarray(probing.features(net, x))
+    features = np.asarray(last_features(net, x))
     alive = np.abs(features) > 0.01
     factors = np.round(used[alive] / features[alive], 2)
     assert set(np.abs(factors).tolist()) == {0.0, 2.0}
@@ -176,7 +177,7 @@ def test_bald_is_the_plain_loop_over_its_draws(name):
         draws = []
         for t in range(num_samples):
             key = jax.random.fold_in(jax.random.fold_in(KEY, t), i)
-            draws.append(helpers.softmax(np.float64(probing.sample(net, key[None], example[None]))))
+            draws.append(helpers.softmax(np.float64(sample_logits(net, key[None], example[None]))))
         p = np.concatenate(draws)
         expected.append(helpers.entropy(p.mean(0)) - helpers.entropy(p).mean())
     utilities, _ = bald(KEY, given, num_samples=num_samples)

@@ -14,7 +14,7 @@ from ntk_al import data, kernels, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements, schemes
 from ntk_al.kernels.empirical import capture
 from ntk_al.models import MODELS
-from ntk_al.network import probing
+from ntk_al.network.features import last_features
 from ntk_al.training import TrainingConfig
 from ntk_al.training.losses import Ranking, TaskLossAndRanking, ranking_loss, squared_loss
 from tests import helpers
@@ -72,7 +72,7 @@ def test_the_margin_is_the_difference_that_is_asked_for():
 def test_as_a_network_it_is_its_backbone():
     x, alone, beside = pictures(3), backbone(), wrapped()
     np.testing.assert_array_equal(alone.predict(x), beside.predict(x))
-    np.testing.assert_array_equal(probing.features(alone, x), probing.features(beside, x))
+    np.testing.assert_array_equal(last_features(alone, x), last_features(beside, x))
     for kind, value in alone.variables.items():
         jax.tree.map(np.testing.assert_array_equal, value, beside.variables[kind]["backbone"])
 

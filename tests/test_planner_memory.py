@@ -33,7 +33,7 @@ kernels.gram(net, x[:32], memory_budget=2**30).block_until_ready()  # compiles m
 messages = []
 handler = logging.Handler()
 handler.emit = lambda record: messages.append(record.getMessage())
-logger = logging.getLogger("ntk_al.kernels.engine")
+logger = logging.getLogger("ntk_al")
 logger.addHandler(handler)
 logger.setLevel("INFO")
 before = resident()
@@ -77,5 +77,4 @@ def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
     plan = make_plan(demand, budget)
     assert plan.peak_bytes <= budget
     assert 1 <= len(plan.groups) <= passes
-    planned = [step.layer for group in plan.groups for step in group.steps]
-    assert [layer for layer in planned if layer is not None] == list(layers)
+    assert [layer for group in plan.groups for layer in group.layers] == list(layers)

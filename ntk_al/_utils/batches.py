@@ -1,8 +1,12 @@
-"""Running a function over a long leading axis in equal batches, so that it compiles once."""
+"""Running a function over long leading axes in batches of one shape, so that it compiles once.
+
+The batches are driven from Python and not by a loop primitive: inside one, convolutions run an
+order of magnitude slower on CPUs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -15,31 +19,38 @@ def default_size() -> int:
     return 64 if jax.default_backend() == "cpu" else 512
 
 
-def map_batches(
-    function: Callable[[Array], Array], x: ArrayLike, batch_size: int | None = None
-) -> Array:
-    """Applies a row-wise function to ``x`` in batches of one shape; the last one is padded.
-
-    The batches are driven from Python and not by a loop primitive: inside one, convolutions run an
-    order of magnitude slower on CPUs.
+def split(batch_size: int, *arrays: ArrayLike) -> Iterator[tuple[int, tuple[Array, ...]]]:
+    """Batches of rows, all of one shape: the last one may overlap the one before.
 
     Args:
-      function: maps ``[B, ...]`` to ``[B, ...]``, each row on its own.
-      x: inputs, ``[N, ...]``, N ≥ 1.
+      batch_size: the most rows in a batch.
+      *arrays: ``[N, ...]`` each, N ≥ 1; their rows belong together.
+
+    Yields:
+      How many rows at the start of the batch were in the one before, and the batch of each array.
+    """
+    num_rows = len(arrays[0])
+    batch_size = min(batch_size, num_rows)
+    for start in range(0, num_rows, batch_size):
+        first = min(start, num_rows - batch_size)
+        yield start - first, tuple(jnp.asarray(a[first : first + batch_size]) for a in arrays)
+
+
+def map_batches(
+    function: Callable[..., Array], *arrays: ArrayLike, batch_size: int | None = None
+) -> Array:
+    """Applies a row-wise function in batches of one shape.
+
+    Args:
+      function: maps arrays ``[B, ...]`` to ``[B, ...]``, each row on its own.
+      *arrays: its arguments, ``[N, ...]`` each, N ≥ 1.
       batch_size: the most rows that ``function`` sees at once; ``None`` suits the device.
 
     Returns:
-      ``function(x)``, ``[N, ...]``.
+      ``function(*arrays)``, ``[N, ...]``.
     """
-    num_rows = x.shape[0]
-    batch_size = min(batch_size or default_size(), num_rows)
-    outputs = []
-    for start in range(0, num_rows, batch_size):
-        batch = x[start : start + batch_size]
-        missing = batch_size - batch.shape[0]
-        if missing:
-            # Repeats a real row: a row of zeros may be outside what the function can take.
-            filler = jnp.broadcast_to(batch[-1:], (missing, *batch.shape[1:]))
-            batch = jnp.concatenate([jnp.asarray(batch), filler])
-        outputs.append(function(jnp.asarray(batch))[: batch_size - missing])
+    outputs = [
+        function(*batch)[repeated:]
+        for repeated, batch in split(batch_size or default_size(), *arrays)
+    ]
     return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs)

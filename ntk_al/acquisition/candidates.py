@@ -17,7 +17,8 @@ from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem
-from ntk_al.network import Network, probing
+from ntk_al.network import Network
+from ntk_al.network.features import last_features
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 T = TypeVar("T")
@@ -215,11 +216,11 @@ def _labeled_logits(given: CandidateSet) -> Array:
 
 
 def _features(given: CandidateSet) -> np.ndarray:
-    return np.asarray(probing.features(given.network, given.x))
+    return np.asarray(last_features(given.network, given.x))
 
 
 def _labeled_features(given: CandidateSet) -> np.ndarray:
-    return np.asarray(probing.features(given.network, given.x_labeled))
+    return np.asarray(last_features(given.network, given.x_labeled))
 
 
 def _problem(given: CandidateSet) -> Problem:

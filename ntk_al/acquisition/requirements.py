@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from ntk_al.acquisition.strategy import Strategy
 from ntk_al.kernels.infinite import twins
 from ntk_al.models import MODELS, WithLossPrediction, has_stages
-from ntk_al.network import Network, probing
+from ntk_al.network import Network
+from ntk_al.network.dropout import dropout_rates
+from ntk_al.network.features import LackingError, check_last_features
 from ntk_al.types import ArrayLike
 
 Need = Callable[[Network, ArrayLike], str | None]
@@ -20,15 +22,15 @@ Need = Callable[[Network, ArrayLike], str | None]
 def features(network: Network, x: ArrayLike) -> str | None:
     """A last Dense layer, whose inputs are the features."""
     try:
-        probing.check_features(network, x)
-    except probing.LackingError as error:
+        check_last_features(network, x)
+    except LackingError as error:
         return str(error)
     return None
 
 
 def dropout(network: Network, x: ArrayLike) -> str | None:
     """A Dropout layer with a rate above 0."""
-    if any(rate > 0 for rate in probing.dropout_rates(network, x)):
+    if any(rate > 0 for rate in dropout_rates(network, x)):
         return None
     return (
         f"the network {type(network.module).__name__} has no dropout; build it with a rate, such "

@@ -70,7 +70,9 @@ class Network:
             checks.positive("batch_size", batch_size)
         if checks.is_traced(self, x):
             return self.logits(x)
-        logits = batches.map_batches(functools.partial(_jitted_logits, self), x, batch_size)
+        logits = batches.map_batches(
+            functools.partial(_jitted_logits, self), x, batch_size=batch_size
+        )
         checks.finite("the network's output", logits, hint=DIVERGED)
         return logits
 
@@ -99,7 +101,7 @@ class Network:
                 "returns it. For bare parameters write Network(module, {'params': params, ...})."
             )
         try:
-            output = jax.eval_shape(_call_logits, self, _abstract(x))
+            output = jax.eval_shape(_call_logits, self, _shape(x))
         except Exception as error:
             raise ValueError(
                 f"the network {type(self.module).__name__} cannot be applied to inputs of shape "
@@ -121,7 +123,12 @@ class Network:
         return shape[1]
 
 
-def _abstract(x: ArrayLike) -> jax.ShapeDtypeStruct:
+def one_example(x: ArrayLike) -> jax.ShapeDtypeStruct:
+    """The shape of a batch of one of these examples."""
+    return jax.ShapeDtypeStruct((1, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
+
+
+def _shape(x: ArrayLike) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype))
 
 

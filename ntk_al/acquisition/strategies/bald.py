@@ -9,7 +9,7 @@ from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities
 from ntk_al.lookahead import criteria
-from ntk_al.network import probing
+from ntk_al.network.dropout import sample_logits
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array
 
@@ -31,7 +31,7 @@ def bald(key: Array, candidates: CandidateSet, *, num_samples: int = 20) -> Util
     mean, entropies = jnp.zeros(()), jnp.zeros(())
     for draw in range(num_samples):
         keys = _keys_by_id(jax.random.fold_in(key, draw), ids)
-        logits = probing.sample(candidates.network, keys, candidates.x)
+        logits = sample_logits(candidates.network, keys, candidates.x)
         # Running sums: all draws at once would be a [num_samples, U, C] array.
         mean = mean + jax.nn.softmax(logits) / num_samples
         entropies = entropies + criteria.entropy(logits) / num_samples

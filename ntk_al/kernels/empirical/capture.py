@@ -9,11 +9,11 @@ network does with its axes.
 from __future__ import annotations
 
 import collections
-import dataclasses
+import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import flax.core
@@ -23,56 +23,12 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 
+from ntk_al.kernels.empirical.factors import Factors, Layer, Leaf, Path
 from ntk_al.kernels.empirical.layers import RULES, LayerRule
-from ntk_al.network import Network
+from ntk_al.network import Network, linen
 from ntk_al.types import Array, ArrayLike, PyTree
 
-Path = tuple[str, ...]
 Shape = tuple[int, ...]
-Call = Callable[[], Array]
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """A parameter that a rule covers, and the calls of its layer; shapes are of one sample, [...].
-
-    Attributes:
-      path: where the parameter is in ``params``.
-      rules: one for each call of the layer, in order.
-      inputs: shape of the input of each call.
-      outputs: shape of the output of each call.
-    """
-
-    path: Path
-    rules: tuple[LayerRule, ...]
-    inputs: tuple[jax.ShapeDtypeStruct, ...]
-    outputs: tuple[jax.ShapeDtypeStruct, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Leaf:
-    """A parameter without a rule; its gradient for each sample is taken as it is."""
-
-    path: Path
-    size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Factors:
-    """What one pass records of N samples.
-
-    Attributes:
-      inputs: for each layer, the input of each of its calls, ``[N, ...]``.
-      gradients: for each layer, ∂g/∂y of each of its calls, ``[N, ...]``.
-      leaves: for each leaf ∂g/∂θ, ``[N, size]``.
-    """
-
-    inputs: tuple[tuple[Array, ...], ...]
-    gradients: tuple[tuple[Array, ...], ...]
-    leaves: tuple[Array, ...]
-
-
-jax.tree_util.register_dataclass(Factors, ["inputs", "gradients", "leaves"], [])
 
 
 def survey(network: Network, x: ArrayLike) -> tuple[tuple[Layer, ...], tuple[Leaf, ...]]:
@@ -102,18 +58,18 @@ def capture(
         known = {layer.path: i for i, layer in enumerate(layers)}
         inputs: list[list[Array]] = [[] for _ in layers]
 
-        def add_zero(module: nn.Module, rule: LayerRule, x: Array, call: Call) -> Array:
-            index = known.get((*module.path, rule.parameter))
+        def add_zero(call: linen.Call, rule: LayerRule) -> Array:
+            y: Array = call.run()
+            index = known.get((*call.module.path, rule.parameter))
             if index is None:
-                return call()
-            y = call()
+                return y
             zero = zeros[index][len(inputs[index])]
-            inputs[index].append(x)
+            inputs[index].append(call.args[0])
             return y + zero.astype(y.dtype)
 
         updates = {leaf.path: value for leaf, value in zip(leaves, direct, strict=True)}
         params = flax.traverse_util.unflatten_dict({**flat, **updates})
-        with nn.intercept_methods(_interceptor(add_zero)):
+        with _intercept_layers(add_zero):
             output = network.replace_params(params).readout(example[None], readout)[0]
         return output, tuple(map(tuple, inputs))
 
@@ -140,7 +96,8 @@ def _survey(
     def logits(outside: PyTree, inside: PyTree, others: PyTree, x: Array) -> Array:
         """Parameters as covered calls use them are ``inside``; all other uses are ``outside``."""
 
-        def record(module: nn.Module, rule: LayerRule, x: Array, _: Call) -> Array:
+        def record(call: linen.Call, rule: LayerRule) -> Array:
+            module, (x,) = call.module, call.args
             path = (*module.path, rule.parameter)
             own = {name: outside[(*module.path, name)] for name in module.variables["params"]}
             own[rule.parameter] = inside[path]
@@ -149,7 +106,7 @@ def _survey(
             return cast(Array, y)
 
         network = Network(module, {**others, "params": flax.traverse_util.unflatten_dict(outside)})
-        with nn.intercept_methods(_interceptor(record, warn=True)):
+        with _intercept_layers(record, warn=True):
             return network.logits(x)
 
     others = {name: value for name, value in variables.items() if name != "params"}
@@ -174,42 +131,35 @@ def _survey(
     return layers, leaves
 
 
-def _interceptor(visit, *, warn=False):  # type: ignore[no-untyped-def]
-    """Flax interceptor that replaces each call that a rule covers by ``visit``."""
+@contextlib.contextmanager
+def _intercept_layers(
+    visit: Callable[[linen.Call, LayerRule], Array], *, warn: bool = False
+) -> Iterator[None]:
+    """Within this block, ``visit`` stands in for the calls that a rule covers."""
     # Inside of nn.scan, nn.remat and the like, values belong to another trace than the samples.
-    outer = jax.extend.core.get_opaque_trace_state(convention="flax")
-    inside = False
+    outer = _trace_state()
 
-    def intercept(next_function, args, kwargs, context):  # type: ignore[no-untyped-def]
-        nonlocal inside
-        module = context.module
-        covers = RULES.get(type(module))
-        same_trace = jax.extend.core.get_opaque_trace_state(convention="flax") == outer
-        if (
-            inside
-            or covers is None
-            or not same_trace
-            or context.method_name != "__call__"
-            or len(args) != 1
-            or kwargs
-        ):
-            return next_function(*args, **kwargs)
-        rule = covers(module, args[0])
-        if isinstance(rule, str):
-            if warn:
-                logging.getLogger(__name__).warning(
-                    "the layer %s uses %s, which has no fast rule; its gradient is exact, and slow",
-                    "/".join(module.path),
-                    rule,
-                )
-            return next_function(*args, **kwargs)
-        inside = True
-        try:
-            return visit(module, rule, args[0], lambda: next_function(*args))
-        finally:
-            inside = False
+    def rule_of(call: linen.Call) -> LayerRule | None:
+        covers = RULES.get(type(call.module))
+        if covers is None or len(call.args) != 1 or call.kwargs or _trace_state() != outer:
+            return None
+        rule = covers(call.module, call.args[0])
+        if not isinstance(rule, str):
+            return rule
+        if warn:
+            logging.getLogger(__name__).warning(
+                "the layer %s uses %s, which has no fast rule; its gradient is exact, and slow",
+                "/".join(call.module.path),
+                rule,
+            )
+        return None
 
-    return intercept
+    with linen.intercept_calls(rule_of, visit):
+        yield
+
+
+def _trace_state() -> object:
+    return jax.extend.core.get_opaque_trace_state(convention="flax")
 
 
 def _plain(tree: PyTree) -> PyTree:

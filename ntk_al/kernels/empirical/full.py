@@ -6,6 +6,7 @@ For small problems, and to see what the kernel of one read-out leaves out.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -71,14 +72,13 @@ def full_diagonal(network: Network, x: ArrayLike) -> Array:
     """Θ(x, x) of each sample with itself, ``[N, ...]`` to ``[N, C, C]``."""
     checks.inputs("x", x)
     network.check(x)
-    parts = [_own(network, jnp.asarray(x[i : i + _CHUNK])) for i in range(0, len(x), _CHUNK)]
-    return _finite(jnp.concatenate(parts))
+    return _finite(_in_chunks(_own, network, x))
 
 
 def _rows(
     network: Network, sets: dict[str, ArrayLike], memory_budget: int | None
 ) -> dict[str, Array]:
-    """∂f/∂θ of every logit of the samples of each set, ``[N·C, P]``."""
+    """∂f/∂θ of every logit of the samples of each set, ``[N, C, P]``."""
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
         checks.inputs(name, x)
@@ -95,12 +95,15 @@ def _rows(
             "be used. Use readout='first_logit' or 'sum_logits', fewer examples or a smaller "
             "network, or raise memory_budget"
         )
-    return {
-        name: jnp.concatenate(
-            [_jacobian(network, jnp.asarray(x[i : i + _CHUNK])) for i in range(0, len(x), _CHUNK)]
-        )
-        for name, x in sets.items()
-    }
+    return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
+
+
+def _in_chunks(
+    function: Callable[[Network, Array], Array], network: Network, x: ArrayLike
+) -> Array:
+    """A row-wise function in chunks of samples, of which the last may be smaller."""
+    starts = range(0, len(x), _CHUNK)
+    return jnp.concatenate([function(network, jnp.asarray(x[i : i + _CHUNK])) for i in starts])
 
 
 @jax.jit
@@ -112,18 +115,18 @@ def _jacobian(network: Network, x: Array) -> Array:
         leaves = jax.tree.leaves(jax.jacrev(logits)(network.params))
         return jnp.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], 1)
 
-    jacobian = jax.vmap(of_example)(x)
-    return jacobian.reshape(-1, jacobian.shape[-1])
+    return jax.vmap(of_example)(x)
 
 
 @jax.jit
 def _own(network: Network, x: Array) -> Array:
-    rows = _jacobian(network, x).reshape(len(x), -1, _num_parameters(network))
+    rows = _jacobian(network, x)
     return jnp.einsum("ncp,ndp->ncd", rows, rows, precision=jax.lax.Precision.HIGHEST)
 
 
 @jax.jit
 def _product(rows1: Array, rows2: Array) -> Array:
+    rows1, rows2 = (rows.reshape(-1, rows.shape[-1]) for rows in (rows1, rows2))
     return jnp.matmul(rows1, rows2.T, precision=jax.lax.Precision.HIGHEST)
 
 

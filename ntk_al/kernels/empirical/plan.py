@@ -1,114 +1,40 @@
 """How a Gram matrix fits into memory: decided once, from shapes, before anything is computed.
 
-What is kept of every sample, between the pass through the network and the products of pairs, is the
-smaller of a layer's rows and its factors. Where that is too much for all layers at once, they are
-taken in groups, with a pass through the network for each.
+What is kept of every sample is the smaller of a layer's rows and its factors, see ``steps``. Where
+that is too much for all layers at once, they are taken in groups, with a pass through the network
+for each.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import itertools
 import math
+from collections.abc import Sequence
 
 from ntk_al._utils import checks, memory
 from ntk_al.kernels.empirical import routes
-from ntk_al.kernels.empirical.capture import Layer, Leaf
+from ntk_al.kernels.empirical.factors import Layer, Leaf
+from ntk_al.kernels.empirical.limits import ACCELERATOR, CPU, Limits
 from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.steps import (
+    Group,
+    LayerPairs,
+    LayerParts,
+    LayerRows,
+    LeafRows,
+    Step,
+)
+from ntk_al.kernels.empirical.tiles import Tiling, choose_tiling
 
-_MOST_TILES = 16  # for one set of samples: products of small tiles are slow
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What suits a kind of device.
-
-    Attributes:
-      chunk: samples in one pass through the network.
-      tile: about the least number of samples in a tile of the Gram matrix; CPUs share the work of
-        smaller products badly.
-      workspace: bytes of patches at a time.
-      pair_workspace: bytes of the T×T matrices of pairs at a time.
-      rows: bytes of a part of rows at a time; on CPUs freshly mapped memory costs more than work.
-    """
-
-    chunk: int
-    tile: int
-    workspace: int
-    pair_workspace: int
-    rows: int
-
-
-CPU = Limits(chunk=32, tile=384, workspace=2 * 2**20, pair_workspace=32 * 2**20, rows=16 * 2**20)
-ACCELERATOR = Limits(chunk=256, tile=1024, workspace=2**29, pair_workspace=2**30, rows=2**29)
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One layer, or the leaves without a rule, in one group.
-
-    Attributes:
-      layer: the layer; ``None`` for the leaves.
-      route: ``"rows"``, ``"unfolded"`` or ``"shifted"``.
-      keeps_rows: whether rows are kept of every sample, and not factors.
-      columns: output channels in a part of the rows, where they are formed from factors.
-      floats: numbers kept of every sample.
-    """
-
-    layer: Layer | None
-    route: str
-    keeps_rows: bool
-    columns: int
-    floats: int
-
-    def parts(self) -> list[tuple[int, int]]:
-        """Window and first output channel of each part in which the rows are multiplied."""
-        if self.layer is None or self.keeps_rows:
-            return [(0, 0)]
-        rule = self.layer.rules[0]
-        _, _, _, c = routes.dimensions(self.layer)
-        return list(itertools.product(range(rule.num_windows), range(0, c, self.columns)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """What one pass through the network records."""
-
-    steps: tuple[Step, ...]
-    leaves: tuple[Leaf, ...]
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers of its steps."""
-        return tuple(step.layer for step in self.steps if step.layer is not None)
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How the kernel of some sets of samples is computed.
-
-    Attributes:
-      groups: what is recorded in each pass through the network.
-      tiles: for each set, the numbers of samples in its tiles; the last tiles may be padded.
-      chunk: samples in one pass.
-      limits: of the device.
-      peak_bytes: predicted peak of what is allocated.
-    """
-
-    groups: tuple[Group, ...]
-    tiles: tuple[tuple[int, int], ...]
-    chunk: int
-    limits: Limits
-    peak_bytes: int
-
-    def __str__(self) -> str:
-        used = [step.route for group in self.groups for step in group.steps if step.layer]
-        counts = ", ".join(f"{used.count(route)} {route}" for route in dict.fromkeys(used))
-        return (
-            f"{len(self.groups)} pass(es) through the network in chunks of {self.chunk}, tiles "
-            f"{', '.join(f'{n}x{size}' for n, size in self.tiles)}, layers: {counts or 'none'}; "
-            f"predicted peak {self.peak_bytes / 2**20:.0f} MiB"
-        )
+_CHUNKS_UNDER_WAY = 2  # the next chunk is recorded while this one is still being reduced
+_PASS_FACTORS = 3  # a pass takes so many times the memory of the factors that it records
+_PASS_BYTES = 4  # of an entry in a pass: layers compute in float32
+_COPIES_OF_BLOCK = 2  # its tiles, and the block that is put together from them
+_COPIES_OF_SYMMETRIC_BLOCK = 1.5  # the same, but only half of its tiles are computed
+_SHARE_OF_ROWS = 1 / 32  # of the budget, for a part of the rows of all tiles
+_SHARE_OF_PAIRS = 1 / 16  # of the budget, for the T×T matrices of pairs
+_NEXT_BUDGET = 1.1  # the ratio of the budgets that are tried, to say which would be enough
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +62,40 @@ class Demand:
     devices: int = 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the kernel of some sets of samples is computed.
+
+    Attributes:
+      groups: what is recorded in each pass through the network.
+      tilings: the tiles of each set.
+      chunk: samples in one pass, on each device.
+      limits: of the device.
+      peak_bytes: predicted peak of what is allocated.
+    """
+
+    groups: tuple[Group, ...]
+    tilings: tuple[Tiling, ...]
+    chunk: int
+    limits: Limits
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        tiles = ", ".join(f"{tiling.count}x{tiling.size}" for tiling in self.tilings)
+        used = collections.Counter(
+            step.route if isinstance(step, LayerPairs) else "rows"
+            for group in self.groups
+            for step in group.steps
+            if step.layers
+        )
+        counts = ", ".join(f"{number} {route}" for route, number in used.items())
+        return (
+            f"{len(self.groups)} pass(es) through the network in chunks of {self.chunk}, tiles "
+            f"{tiles}, layers: {counts or 'none'}; "
+            f"predicted peak {self.peak_bytes / 2**20:.0f} MiB"
+        )
+
+
 def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
     """Plans how a demand is met.
 
@@ -153,7 +113,7 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
     if plan is None:
         enough = float(memory_budget)
         while _plan_within(int(enough), demand) is None:
-            enough *= 1.1
+            enough *= _NEXT_BUDGET
         raise ValueError(
             f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
             f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, and "
@@ -165,122 +125,109 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
 
 def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
     """The plan for this budget; ``None`` if not even one layer at a time fits."""
-    product, devices, entry_bytes = demand.product, demand.devices, demand.entry_bytes
-    limits = CPU if product.backend == "cpu" else ACCELERATOR
-    tiles = tuple(_tiles(n, limits, devices) for n in demand.sizes)
-    # A part of rows is held for all tiles, in the dtype of the entries and as stored.
-    num_tiles = sum(count for count, _ in tiles)
-    limits = dataclasses.replace(
-        limits,
-        rows=min(limits.rows, memory_budget // (32 * num_tiles)),
-        pair_workspace=min(limits.pair_workspace, memory_budget // 16),
+    limits = CPU if demand.product.backend == "cpu" else ACCELERATOR
+    tilings = tuple(
+        choose_tiling(of_set, size, limits, demand.devices)
+        for of_set, size in enumerate(demand.sizes)
     )
-    samples = sum(n * size for n, size in tiles) // devices
-    tile = max(size for _, size in tiles) // devices
-    steps = [_step(layer, tile, product, limits, entry_bytes) for layer in demand.layers]
-    direct = sum(leaf.size for leaf in demand.leaves)
+    limits = _within_budget(limits, memory_budget, tilings)
+    samples = sum(tiling.num_padded for tiling in tilings) // demand.devices
+    tile = max(tiling.size for tiling in tilings) // demand.devices
 
-    factor_floats = sum(_factor_floats(layer) for layer in demand.layers)
-    largest_rows = max([_rows_floats(s.layer) for s in steps if s.layer and s.keeps_rows] or [0])
-    # The next chunk is recorded while this one is still being reduced.
-    per_sample = 4 * (6 * factor_floats + 2 * largest_rows + 2 * direct)
-    kernel_bytes = sum(
-        entry_bytes * tiles[i][0] * tiles[i][1] * tiles[j][0] * tiles[j][1] * (1.5 if i == j else 2)
+    steps: list[Step] = [_step(layer, tile, limits, demand) for layer in demand.layers]
+    if demand.leaves:
+        steps.append(LeafRows(demand.leaves))
+    kept = [samples * step.kept_bytes(demand.product, demand.entry_bytes) for step in steps]
+
+    fixed = _kernel_bytes(tilings, demand) + samples * demand.example_bytes
+    fixed += _product_bytes(steps, samples, tile, limits, demand)
+    of_sample = _pass_bytes(steps, demand)
+    chunk = min(limits.chunk, tile)
+    while chunk > 1 and fixed + max(kept, default=0) + chunk * of_sample > memory_budget:
+        chunk //= 2
+    fixed += chunk * of_sample
+    if fixed + max(kept, default=0) > memory_budget:
+        return None
+    groups, most_kept = _grouped(steps, kept, memory_budget - fixed)
+    return Plan(groups, tilings, chunk, limits, fixed + most_kept)
+
+
+def _within_budget(limits: Limits, memory_budget: int, tilings: Sequence[Tiling]) -> Limits:
+    """The limits of a device, lowered to a share of the budget."""
+    num_tiles = sum(tiling.count for tiling in tilings)
+    return dataclasses.replace(
+        limits,
+        rows=min(limits.rows, int(memory_budget * _SHARE_OF_ROWS) // num_tiles),
+        pair_workspace=min(limits.pair_workspace, int(memory_budget * _SHARE_OF_PAIRS)),
+    )
+
+
+def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
+    """The cheapest step for a layer, which keeps the smaller of its rows and its factors."""
+    route = routes.cheapest(layer)
+    if route != "rows":
+        return LayerPairs(layer, route)
+    row_bytes = layer.num_parameters * demand.product.stored_bytes(demand.entry_bytes)
+    factor_bytes = layer.num_factor_entries * demand.entry_bytes
+    if len(layer.rules) > 1 or row_bytes <= factor_bytes:
+        return LayerRows(layer)
+    channel_bytes = tile * layer.num_groups * layer.window_size * demand.entry_bytes
+    most = max(1, limits.rows // channel_bytes)
+    divisors = [n for n in range(1, layer.num_channels + 1) if layer.num_channels % n == 0]
+    return LayerParts(layer, columns=max(n for n in divisors if n <= most))
+
+
+def _kernel_bytes(tilings: Sequence[Tiling], demand: Demand) -> int:
+    """Bytes of the blocks of the kernel, on each device."""
+    entries = sum(
+        tilings[i].num_padded
+        * tilings[j].num_padded
+        * (_COPIES_OF_SYMMETRIC_BLOCK if i == j else _COPIES_OF_BLOCK)
         for i, j in demand.pairs
     )
-    blocks = max([_block_bytes(s, samples, product, entry_bytes) for s in steps] or [0])
-    fixed = int(kernel_bytes / devices) + samples * demand.example_bytes + blocks
-    fixed += max([_pair_bytes(s, tile, limits) for s in steps] or [0])
+    return int(demand.entry_bytes * entries / demand.devices)
 
-    def kept(step: Step) -> int:
-        size = product.stored_bytes(entry_bytes) if step.keeps_rows else 4
-        return samples * size * step.floats
 
-    if demand.leaves:
-        steps.append(Step(None, "rows", True, 0, direct))
-    largest = max([kept(step) for step in steps] or [0])
-    chunk = min(limits.chunk, max(size for _, size in tiles) // devices)
-    while chunk > 1 and fixed + largest + chunk * per_sample > memory_budget:
-        chunk //= 2
-    if fixed + largest + chunk * per_sample > memory_budget:
-        return None
-    groups: list[list[Step]] = [[]]
-    available, used, peak = memory_budget - fixed - chunk * per_sample, 0, 0
-    for step in steps:
-        if groups[-1] and used + kept(step) > available:
+def _product_bytes(
+    steps: Sequence[Step], samples: int, tile: int, limits: Limits, demand: Demand
+) -> int:
+    """Bytes of what is multiplied at a time: parts of rows, and the T×T matrices of pairs."""
+    parts = [
+        samples * step.part_bytes(demand.product, demand.entry_bytes)
+        for step in steps
+        if isinstance(step, LayerParts)
+    ]
+    pairs = [
+        step.pair_bytes(tile, limits.pair_workspace)
+        for step in steps
+        if isinstance(step, LayerPairs)
+    ]
+    return max(parts, default=0) + max(pairs, default=0)
+
+
+def _pass_bytes(steps: Sequence[Step], demand: Demand) -> int:
+    """Bytes that each sample of a chunk takes in a pass and until it is reduced to what is kept.
+
+    These are the factors of all layers, the rows of one layer at a time, and those of the leaves.
+    """
+    factors = sum(layer.num_factor_entries for layer in demand.layers)
+    rows = [step.layer.num_parameters for step in steps if isinstance(step, LayerRows)]
+    leaves = sum(leaf.size for leaf in demand.leaves)
+    entries = _PASS_FACTORS * factors + max(rows, default=0) + leaves
+    return _PASS_BYTES * _CHUNKS_UNDER_WAY * entries
+
+
+def _grouped(
+    steps: Sequence[Step], kept: Sequence[int], available: int
+) -> tuple[tuple[Group, ...], int]:
+    """Consecutive steps whose kept bytes fit together, and the most that a group keeps."""
+    groups: list[list[Step]] = []
+    used = most = 0
+    for step, size in zip(steps, kept, strict=True):
+        if not groups or used + size > available:
             groups.append([])
             used = 0
         groups[-1].append(step)
-        used += kept(step)
-        peak = max(peak, used)
-    return Plan(
-        tuple(
-            Group(tuple(group), demand.leaves if any(s.layer is None for s in group) else ())
-            for group in groups
-            if group  # none, for a network that does not depend on its parameters
-        ),
-        tiles,
-        chunk,
-        limits,
-        fixed + chunk * per_sample + peak,
-    )
-
-
-def _tiles(num_samples: int, limits: Limits, devices: int) -> tuple[int, int]:
-    """Number and size of the tiles of one set; sizes suit whole chunks on every device.
-
-    Of n tiles of a symmetric block n(n + 1)/2 are computed: more tiles save work, unless more of
-    their samples are padding.
-    """
-
-    def size(count: int) -> int:
-        share = math.ceil(num_samples / count / devices)
-        unit = min(limits.chunk, 2 ** math.ceil(math.log2(share)))
-        if count == 1 and share > 4 * unit:
-            unit *= 2  # fewer different sizes, as a labeled set grows: each compiles anew
-        return devices * unit * math.ceil(share / unit)
-
-    counts = range(1, min(_MOST_TILES, math.ceil(num_samples / limits.tile)) + 1)
-    count = min(counts, key=lambda count: count * (count + 1) * size(count) ** 2)
-    return count, size(count)
-
-
-def _step(layer: Layer, tile: int, product: Product, limits: Limits, entry_bytes: int) -> Step:
-    route = routes.cheapest(layer)
-    rows, factors = _rows_floats(layer), _factor_floats(layer)
-    if route == "rows" and (
-        len(layer.rules) > 1 or rows * product.stored_bytes(entry_bytes) <= factors * entry_bytes
-    ):
-        return Step(layer, route, True, 0, rows)
-    _, groups, k, c = routes.dimensions(layer)
-    channel_bytes = tile * groups * (k // layer.rules[0].num_windows) * entry_bytes
-    most = max(1, limits.rows // channel_bytes)
-    columns = max(n for n in range(1, c + 1) if c % n == 0 and n <= most)
-    return Step(layer, route, False, columns, factors)
-
-
-def _rows_floats(layer: Layer) -> int:
-    _, groups, k, c = routes.dimensions(layer)
-    return groups * k * c
-
-
-def _factor_floats(layer: Layer) -> int:
-    return sum(math.prod(a.shape) for a in (*layer.inputs, *layer.outputs))
-
-
-def _block_bytes(step: Step, samples: int, product: Product, entry_bytes: int) -> int:
-    """Bytes of a part of the rows of all samples."""
-    if step.layer is None or step.keeps_rows or step.route != "rows":
-        return 0
-    _, groups, k, _ = routes.dimensions(step.layer)
-    width = groups * (k // step.layer.rules[0].num_windows) * step.columns
-    return samples * width * (entry_bytes + product.stored_bytes(entry_bytes))
-
-
-def _pair_bytes(step: Step, tile: int, limits: Limits) -> int:
-    """Bytes of the T×T matrices of as many pairs of samples as are taken at a time."""
-    if step.layer is None or step.route == "rows":
-        return 0
-    positions, groups, _, _ = routes.dimensions(step.layer)
-    of_sample = 4 * 3 * positions**2 * groups * tile
-    return max(of_sample, min(limits.pair_workspace, of_sample * tile))
+        used += size
+        most = max(most, used)
+    return tuple(Group(tuple(group)) for group in groups), most

@@ -12,7 +12,6 @@ over kernel offsets of windows of one Gram matrix of pixels.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -20,42 +19,32 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ntk_al.kernels.empirical.capture import Layer
+from ntk_al.kernels.empirical.factors import Factor, Layer
 from ntk_al.kernels.empirical.layers import Convolution, LayerRule
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
+_MULTIPLY_ADD = 2  # operations, for each term of a matrix product
 _ELEMENTWISE = 32  # an operation outside of a matrix product takes the time of so many inside one
-
-Factor = tuple[tuple[Array, ...], tuple[Array, ...]]
-"""The inputs, and the output gradients, of the calls of one layer."""
-
-
-@functools.cache
-def dimensions(layer: Layer) -> tuple[int, int, int, int]:
-    """Positions T of all calls, groups G, and the numbers k and c of W's rows and columns."""
-    rule, positions = layer.rules[0], 0
-    for x, y in zip(layer.inputs, layer.outputs, strict=True):
-        x, y = (jax.ShapeDtypeStruct((1, *a.shape), a.dtype) for a in (x, y))
-        window = jax.eval_shape(functools.partial(rule.window, index=0), x)
-        gradients = jax.eval_shape(rule.output_gradients, y)
-        positions += gradients.shape[1]
-    return positions, gradients.shape[2], rule.num_windows * window.shape[3], gradients.shape[3]
+_FLOAT32_BYTES = 4
+_UNFOLDED_MATRICES = 2  # ⟨p_t, p'_s⟩ and ⟨δ_t, δ'_s⟩, for each pair of samples
+_SHIFTED_MATRICES = 3  # the Gram of pixels beside them
 
 
 def cheapest(layer: Layer) -> str:
     """The name of the route with the fewest operations for a pair of samples."""
-    positions, groups, k, c = dimensions(layer)
+    groups, k, c = layer.num_groups, layer.patch_size, layer.num_channels
+    pairs_of_positions = layer.num_positions**2
     costs = {
-        "rows": 2 * groups * k * c,
-        "unfolded": positions**2 * groups * (2 * k + 2 * c + _ELEMENTWISE),
+        "rows": groups * _MULTIPLY_ADD * k * c,
+        "unfolded": groups * pairs_of_positions * (_MULTIPLY_ADD * (k + c) + _ELEMENTWISE),
     }
     rule = layer.rules[0]
     if isinstance(rule, Convolution) and len(layer.rules) == 1:
-        pixels = math.prod(layer.inputs[0].shape[:-1])
-        windows = rule.num_windows
+        pairs_of_pixels = math.prod(layer.inputs[0].shape[:-1]) ** 2
         costs["shifted"] = groups * (
-            2 * pixels**2 * (k // windows) + positions**2 * (2 * c + _ELEMENTWISE * (windows + 1))
+            pairs_of_pixels * _MULTIPLY_ADD * layer.window_size
+            + pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE * (layer.num_windows + 1))
         )
     return min(costs, key=costs.__getitem__)
 
@@ -70,8 +59,8 @@ def rows(layer: Layer, factor: Factor, product: Product, workspace: int) -> Arra
         calls = zip(layer.rules, *factor, strict=True)
         return sum(of_call(*call) for call in calls)  # type: ignore[return-value]
 
-    positions, groups, k, _ = dimensions(layer)
-    return _map_samples(of_samples, factor, 4 * positions * groups * k, workspace)
+    patches = _FLOAT32_BYTES * layer.num_positions * layer.num_groups * layer.patch_size
+    return _map_samples(of_samples, factor, patches, workspace)
 
 
 def window_rows(
@@ -104,7 +93,7 @@ def unfolded(
         return (similarity * product("ntgc,msgc->gntms", gradients1, gradients2)).sum((0, 2, 4))
 
     positions, groups = gradients2.shape[1:3]
-    pairs = 4 * 2 * positions**2 * groups * len(gradients2)
+    pairs = _FLOAT32_BYTES * _UNFOLDED_MATRICES * positions**2 * groups * len(gradients2)
     return _map_samples(with_all, factor1, pairs, workspace)
 
 
@@ -136,7 +125,7 @@ def shifted(
         return (windows * gradient).sum((0, 2, 4))
 
     positions = max(math.prod(x2.shape[1:-2]), gradients2.shape[1])
-    pairs = 4 * 3 * positions**2 * rule.groups * len(x2)
+    pairs = _FLOAT32_BYTES * _SHIFTED_MATRICES * positions**2 * rule.groups * len(x2)
     return _map_samples(with_all, factor1, pairs, workspace)
 
 
@@ -145,6 +134,12 @@ PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] =
     "shifted": shifted,
 }
 """The routes that work on factors of pairs, beside ``rows``."""
+
+
+def pair_bytes(layer: Layer) -> int:
+    """Bytes of the T×T matrices of one pair of samples, by the route that needs the most."""
+    matrices = max(_UNFOLDED_MATRICES, _SHIFTED_MATRICES)
+    return _FLOAT32_BYTES * matrices * layer.num_positions**2 * layer.num_groups
 
 
 def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:

@@ -14,9 +14,10 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import checks
-from ntk_al.kernels.empirical import capture, plan, routes
-from ntk_al.kernels.empirical.capture import Layer, Leaf
+from ntk_al._utils import batches, checks
+from ntk_al.kernels.empirical import capture, routes
+from ntk_al.kernels.empirical.factors import Layer, Leaf
+from ntk_al.kernels.empirical.limits import CPU
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.network import READOUTS, Network
 from ntk_al.network.network import DIVERGED
@@ -64,24 +65,19 @@ def sketch(
     checks.inputs("x", x)
     network.check(x)
     layers, leaves = capture.survey(network, x)
-    sizes = [_num_entries(layer) for layer in layers] + [leaf.size for leaf in leaves]
+    sizes = [layer.num_parameters for layer in layers] + [leaf.size for leaf in leaves]
     keys = jax.random.split(key, len(sizes))
     hashes = tuple(_draw(k, n) for k, n in zip(keys, sizes, strict=True))
-    chunk = min(_LARGEST_CHUNK, len(x))
-    parts = []
-    for start in range(0, len(x), chunk):
-        first = min(start, len(x) - chunk)  # the last chunk overlaps: all have one shape
-        part = _sketch(
-            network,
-            jnp.asarray(x[first : first + chunk]),
-            hashes,
-            layers=layers,
-            leaves=leaves,
-            readout=readout,
-            size=size,
-        )
-        parts.append(part[start - first :])
-    result = jnp.concatenate(parts)
+    of_batch = functools.partial(
+        _sketch,
+        network,
+        hashes,
+        layers=layers,
+        leaves=leaves,
+        readout=readout,
+        size=size,
+    )
+    result = batches.map_batches(of_batch, x, batch_size=_LARGEST_CHUNK)
     checks.finite("the gradient of the network", result, hint=DIVERGED)
     return result
 
@@ -89,8 +85,8 @@ def sketch(
 @functools.partial(jax.jit, static_argnames=("layers", "leaves", "readout", "size"))
 def _sketch(
     network: Network,
-    x: Array,
     hashes: tuple[_Hash, ...],
+    x: Array,
     *,
     layers: tuple[Layer, ...],
     leaves: tuple[Leaf, ...],
@@ -100,20 +96,13 @@ def _sketch(
     product = Product("float32", jax.default_backend())
     factors = capture.capture(network, x, layers, leaves, readout)
     rows = [
-        routes.rows(layer, factor, product, plan.CPU.workspace)
-        for layer, factor in zip(
-            layers, zip(factors.inputs, factors.gradients, strict=True), strict=True
-        )
+        routes.rows(layer, factor, product, CPU.workspace)
+        for layer, factor in zip(layers, factors.of_layers, strict=True)
     ]
     total = jnp.zeros((len(x), size), jnp.float32)
     for gradient, places in zip([*rows, *factors.leaves], hashes, strict=True):
         total += _scatter(gradient.astype(jnp.float32), places, size)
     return total
-
-
-def _num_entries(layer: Layer) -> int:
-    _, groups, k, c = routes.dimensions(layer)
-    return groups * k * c
 
 
 def _draw(key: Array, num_entries: int) -> _Hash:

@@ -1,0 +1,52 @@
+"""Refuses a kernel that is not finite, and names the place in the network where that begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al._utils import batches, checks
+from ntk_al.kernels.empirical.capture import capture, survey
+from ntk_al.kernels.empirical.limits import CPU
+from ntk_al.network import Network
+from ntk_al.network.network import DIVERGED
+from ntk_al.types import Array, ArrayLike, PyTree
+
+
+def check(
+    kernel: Sequence[Array], network: Network, sets: tuple[ArrayLike, ...], readout: str
+) -> None:
+    """Raises ValueError unless these arrays, the kernel of these sets of samples, are finite."""
+    if not checks.is_traced(kernel) and not _is_finite(kernel):
+        place = _first_not_finite(network, sets, readout)
+        raise ValueError(f"the kernel is not finite{place}. {DIVERGED}")
+
+
+def _first_not_finite(network: Network, sets: tuple[ArrayLike, ...], readout: str) -> str:
+    """Names what stops being finite: a diagnosis, made only after a failure."""
+    for x in sets:
+        for name, arrays in _recorded(network, x, readout):
+            if not _is_finite(arrays):
+                return f", beginning with {name}"
+    return ""
+
+
+def _recorded(network: Network, x: ArrayLike, readout: str) -> Iterator[tuple[str, PyTree]]:
+    """Names and values of all that is recorded of the samples of a set, chunk by chunk."""
+    layers, leaves = survey(network, x)
+    record = jax.jit(capture, static_argnums=(2, 3, 4))
+    names = ["/".join(layer.path[:-1]) for layer in layers]
+    for _, (chunk,) in batches.split(CPU.chunk, x):
+        factors = record(network, chunk, layers, leaves, readout)
+        for name, inputs in zip(names, factors.inputs, strict=True):
+            yield f"the input of layer {name}", inputs
+        for name, gradients in zip(names, factors.gradients, strict=True):
+            yield f"the gradient of layer {name}", gradients
+        for leaf, gradient in zip(leaves, factors.leaves, strict=True):
+            yield f"the gradient of parameter {'/'.join(leaf.path)}", gradient
+
+
+def _is_finite(arrays: PyTree) -> bool:
+    return all(bool(jnp.isfinite(array).all()) for array in jax.tree.leaves(arrays))

@@ -1,0 +1,175 @@
+"""The compiled programs of the engine, each of which runs on one chunk, tile or pair of tiles.
+
+On a mesh every one is a ``shard_map``: each device holds its share of the samples of every tile,
+and gathers the other side of a product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from ntk_al._utils import sharding
+from ntk_al._utils.sharding import MESH_AXIS
+from ntk_al.kernels.empirical.capture import capture
+from ntk_al.kernels.empirical.factors import Factor, Factors
+from ntk_al.kernels.empirical.limits import Limits
+from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts
+from ntk_al.network import Network
+from ntk_al.types import Array, ArrayLike, PyTree
+
+Kept = tuple[PyTree, ...]
+"""What each step of a group keeps of the samples of a tile: their rows, or their factors."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What every program of a plan depends on; hashable, so that each is compiled once."""
+
+    readout: str
+    product: Product
+    limits: Limits
+    mesh: Mesh | None
+
+    @property
+    def num_devices(self) -> int:
+        """Devices that share each tile."""
+        return self.mesh.size if self.mesh else 1
+
+    def place(self, x: ArrayLike) -> Array:
+        """The samples of a tile on the devices that share them."""
+        if self.mesh is None:
+            return jnp.asarray(x)
+        return sharding.share(self.mesh, x)
+
+    def zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+        """Zeros, shared along the first axis."""
+        device = NamedSharding(self.mesh, P(MESH_AXIS)) if self.mesh else None
+        return jnp.zeros(shape, dtype, device=device)
+
+    def gathered(self, tree: PyTree) -> PyTree:
+        """Within a program, all samples of a tile, of which the device holds its share."""
+        if self.mesh is None:
+            return tree
+        return jax.tree.map(lambda a: jax.lax.all_gather(a, MESH_AXIS, tiled=True), tree)
+
+
+def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compiles a function that each device applies to its share of the samples.
+
+    The last arguments of the function are arrays, or trees of arrays. Those before them are static,
+    and the first is the setting.
+
+    Args:
+      *is_shared: for each of the array arguments, whether the devices share its samples; else each
+        has it whole. They share what the function returns.
+      in_place: whether the result takes the memory of the first array argument.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        num_static = len(inspect.signature(function).parameters) - len(is_shared)
+
+        @functools.wraps(function)
+        def program(setting: Setting, *arguments: Any) -> Any:
+            static, arrays = arguments[: num_static - 1], arguments[num_static - 1 :]
+            local = functools.partial(function, setting, *static)
+            if setting.mesh is not None:
+                local = jax.shard_map(
+                    local,
+                    mesh=setting.mesh,
+                    in_specs=tuple(P(MESH_AXIS) if shared else P() for shared in is_shared),
+                    out_specs=P(MESH_AXIS),
+                    check_vma=False,
+                )
+            return local(*arrays)
+
+        return jax.jit(
+            program,
+            static_argnums=tuple(range(num_static)),
+            donate_argnums=(num_static,) if in_place else (),
+        )
+
+    return compiled
+
+
+@_program(True, False)
+def chunk_of(setting: Setting, size: int, tile: Array, start: Array) -> Array:
+    """A part of a tile, ``size`` samples on every device."""
+    return jax.lax.dynamic_slice_in_dim(tile, start, size)
+
+
+# These two take a chunk and not its tile: they compile longest, and so they do it once.
+@_program(False, True)
+def record(setting: Setting, group: Group, network: Network, x: Array) -> Factors:
+    """The factors of a chunk."""
+    return capture(network, x, group.layers, group.leaves, setting.readout)
+
+
+@_program(True)
+def keep(setting: Setting, group: Group, factors: Factors) -> Kept:
+    """What is kept of the factors of a chunk."""
+    return group.keep(factors, setting.product, setting.limits.workspace)
+
+
+@_program(True, True, False, in_place=True)
+def put(setting: Setting, kept: Kept, part: Kept, start: Array) -> Kept:
+    """Puts what is kept of a chunk into that which is kept of its tile."""
+    return jax.tree.map(
+        lambda whole, p: jax.lax.dynamic_update_slice_in_dim(whole, p, start, 0), kept, part
+    )
+
+
+@_program(True, False, False)
+def part_of_rows(
+    setting: Setting, step: LayerParts, factor: Factor, window: Array, start: Array
+) -> Array:
+    """The rows of a tile in one window, from output channel ``start`` on."""
+    return step.rows(factor, window, start, setting.product)
+
+
+@_program(True, True, True, in_place=True)
+def add_product(setting: Setting, theta: Array, rows1: Array, rows2: Array) -> Array:
+    """Adds the products of the rows of two tiles."""
+    return theta + setting.product("nk,mk->nm", rows1, setting.gathered(rows2))
+
+
+@_program(True, True, in_place=True)
+def add_squares(setting: Setting, diagonal: Array, rows: Array) -> Array:
+    """Adds the product of every row with itself."""
+    return diagonal + jnp.square(rows.astype(diagonal.dtype)).sum(1)
+
+
+@_program(True, True, True, in_place=True)
+def add_pairs(
+    setting: Setting, step: LayerPairs, theta: Array, factor1: Factor, factor2: Factor
+) -> Array:
+    """Adds what a pair route makes of the factors of two tiles."""
+    factor2, workspace = setting.gathered(factor2), setting.limits.pair_workspace
+    return theta + step.theta(factor1, factor2, setting.product, workspace)
+
+
+@_program(True, True, in_place=True)
+def add_own_pairs(setting: Setting, step: LayerPairs, diagonal: Array, factor: Factor) -> Array:
+    """The same for the pair of every sample with itself."""
+    return diagonal + step.diagonal(factor, setting.product, setting.limits.pair_workspace)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def assemble(
+    setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: int, num_columns: int
+) -> Array:
+    """A block of the kernel without padding; its columns stay shared where they can be."""
+    block = jnp.block([list(row) for row in tiles])[:num_rows, :num_columns]
+    if setting.mesh is None:
+        return block
+    spec = P(None, MESH_AXIS) if num_columns % setting.mesh.size == 0 else P()
+    return jax.lax.with_sharding_constraint(block, NamedSharding(setting.mesh, spec))

@@ -1,0 +1,186 @@
+"""The steps of a plan: each adds the part that one layer, or the other parameters, have in Θ.
+
+What a step keeps of every sample, between the pass through the network and the products of pairs,
+is either the samples' rows ``[N, size]`` of the Jacobian, or the factors that the rows are made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import ClassVar, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al.kernels.empirical import routes
+from ntk_al.kernels.empirical.factors import Factor, Factors, Layer, Leaf
+from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.types import Array, PyTree
+
+_FACTOR_BYTES = 4  # of an entry of a factor: layers compute in float32
+
+
+class Step(Protocol):
+    """Hashable, as programs are compiled for it."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers whose factors it needs."""
+        ...
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves whose gradients it needs."""
+        ...
+
+    def kept_bytes(self, product: Product, entry_bytes: int) -> int:
+        """Bytes kept of a sample, where an entry of the kernel has ``entry_bytes``."""
+        ...
+
+    def keep(self, recorded: PyTree, product: Product, workspace: int) -> PyTree:
+        """What is kept of that which a pass has recorded for this step."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class LeafRows:
+    """The parameters without a rule: their gradients are the rows."""
+
+    leaves: tuple[Leaf, ...]
+    layers: ClassVar[tuple[Layer, ...]] = ()
+
+    def kept_bytes(self, product: Product, entry_bytes: int) -> int:
+        """The rows, as they are rounded."""
+        return sum(leaf.size for leaf in self.leaves) * product.stored_bytes(entry_bytes)
+
+    def keep(self, recorded: tuple[Array, ...], product: Product, workspace: int) -> Array:
+        """The gradients of all leaves, side by side."""
+        del workspace
+        return product.round(jnp.concatenate(recorded, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class _LayerStep:
+    layer: Layer
+    leaves: ClassVar[tuple[Leaf, ...]] = ()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Its one layer."""
+        return (self.layer,)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRows(_LayerStep):
+    """A layer whose rows are kept."""
+
+    def kept_bytes(self, product: Product, entry_bytes: int) -> int:
+        """The rows, as they are rounded."""
+        return self.layer.num_parameters * product.stored_bytes(entry_bytes)
+
+    def keep(self, recorded: Factor, product: Product, workspace: int) -> Array:
+        """The rows, made of the factors."""
+        return product.round(routes.rows(self.layer, recorded, product, workspace))
+
+
+@dataclasses.dataclass(frozen=True)
+class _FactorStep(_LayerStep):
+    def kept_bytes(self, product: Product, entry_bytes: int) -> int:
+        """The factors, which are never rounded."""
+        del product, entry_bytes
+        return self.layer.num_factor_entries * _FACTOR_BYTES
+
+    def keep(self, recorded: Factor, product: Product, workspace: int) -> Factor:
+        """The factors as they are."""
+        del product, workspace
+        return recorded
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerParts(_FactorStep):
+    """A layer whose rows are larger than its factors: they are made and multiplied part by part.
+
+    Attributes:
+      columns: output channels in a part of the rows.
+    """
+
+    columns: int
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Window and first output channel of each part."""
+        channels = range(0, self.layer.num_channels, self.columns)
+        return list(itertools.product(range(self.layer.num_windows), channels))
+
+    def part_bytes(self, product: Product, entry_bytes: int) -> int:
+        """Bytes of a part of a sample's row, in the dtype of the kernel and as it is stored."""
+        width = self.layer.num_groups * self.layer.window_size * self.columns
+        return width * (entry_bytes + product.stored_bytes(entry_bytes))
+
+    def rows(self, factor: Factor, window: Array, start: Array, product: Product) -> Array:
+        """The part of the rows in one window, from output channel ``start`` on."""
+        rows = routes.window_rows(self.layer, factor, window, start, self.columns, product)
+        return product.round(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPairs(_FactorStep):
+    """A layer whose rows are never made: its factors are multiplied for each pair of samples.
+
+    Attributes:
+      route: one of ``routes.PAIR_ROUTES``.
+    """
+
+    route: str
+
+    def pair_bytes(self, tile: int, workspace: int) -> int:
+        """Bytes of the T×T matrices of as many pairs of samples as are taken at a time.
+
+        Args:
+          tile: samples in a tile.
+          workspace: bytes that the matrices may take; those of one sample of a tile with all of the
+            other tile are taken at once even where they exceed it.
+        """
+        of_sample = tile * routes.pair_bytes(self.layer)
+        return max(of_sample, min(workspace, of_sample * tile))
+
+    def theta(self, factor1: Factor, factor2: Factor, product: Product, workspace: int) -> Array:
+        """The layer's part of Θ for all pairs of samples, ``[N1, N2]``."""
+        route = routes.PAIR_ROUTES[self.route]
+        return route(self.layer, factor1, factor2, product, workspace)
+
+    def diagonal(self, factor: Factor, product: Product, workspace: int) -> Array:
+        """The layer's part of Θ for every sample with itself, ``[N]``."""
+
+        def of_sample(factor: Factor) -> Array:
+            one = jax.tree.map(lambda a: a[None], factor)
+            return routes.unfolded(self.layer, one, one, product, workspace)[0, 0]
+
+        return jax.vmap(of_sample)(factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The steps for which one pass through the network records; that of the leaves is the last."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of its steps."""
+        return tuple(layer for step in self.steps for layer in step.layers)
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves of its steps."""
+        return tuple(leaf for step in self.steps for leaf in step.leaves)
+
+    def keep(self, factors: Factors, product: Product, workspace: int) -> tuple[PyTree, ...]:
+        """What each step keeps of the factors of its pass."""
+        recorded: list[PyTree] = [*factors.of_layers]
+        if self.leaves:
+            recorded.append(factors.leaves)
+        return tuple(
+            step.keep(of_step, product, workspace)
+            for step, of_step in zip(self.steps, recorded, strict=True)
+        )
