@@ -6,7 +6,7 @@
 All strategies see one network and the same candidates, and begin each time with nothing computed.
 Stages of the look-ahead are timed on their own, in the same rounds. Compilation is left out of the
 times; it is what the first query of a process takes on top. Peak memory is what a first query adds
-to a fresh process, compilation included.
+to a fresh process, compilation included; ``--quick`` measures it only with ``--memory``.
 
 What would take hours is timed on a part and multiplied, as the column "timed on" says: strategies
 that train for every candidate on a sample of the candidates, with outputs compared at all of them;
@@ -208,7 +208,12 @@ def define_flags(values: FlagValues) -> None:
     flags.DEFINE_integer("sample", 4, "Candidates that are trained for.", 1, flag_values=values)
 
 
-BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, memory_of=memory_of)
+QUICK = {
+    # The small network has no stages from whose outputs losses could be predicted.
+    "strategies": [name for name in STRATEGIES if "loss_prediction" not in STRATEGIES[name].needs],
+    "memory": False,  # a process for each strategy takes minutes, however small the problem
+}
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK, memory_of=memory_of)
 
 if __name__ == "__main__":
     entry.main(BENCHMARK)
