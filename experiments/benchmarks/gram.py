@@ -1,7 +1,7 @@
 """The kernel beside its floor, the plain way and neural-tangents, in one process.
 
     python -m experiments.benchmarks.gram            # 20 minutes on 2 cores
-    python -m experiments.benchmarks.gram --quick    # a minute
+    python -m experiments.benchmarks.gram --quick    # minutes, most of them for memory
 
 Seconds are medians over rounds in which contestants take turns, for the whole N × N Gram matrix;
 what takes longer than ``--limit`` is extrapolated from a leading block and says so. All must agree
