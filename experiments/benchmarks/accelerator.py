@@ -1,6 +1,6 @@
 """A look-ahead query at the size of the CIFAR100 protocol, and how much of the device it uses.
 
-    python -m experiments.benchmarks.accelerator --output=FILE    # an accelerator; minutes
+    python -m experiments.benchmarks.accelerator --out=FILE    # an accelerator; minutes
     python -m experiments.benchmarks.accelerator --quick          # a CPU; seconds
     python -m experiments.benchmarks.accelerator --reduce=20      # anything in between
 
@@ -18,23 +18,26 @@ measured on a smaller problem of the same kind.
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import resource
+import statistics
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
+from absl.flags import FlagValues
 from jax.lax import DotAlgorithmPreset, Precision
 
-from experiments.benchmarks import agreement, compilation, measuring
-from ntk_al import Network, kernels, lookahead, models, training
+from ntk_al import kernels, lookahead, models, training
 from ntk_al.lookahead import posterior
 from ntk_al.types import Array
+
+from .harness import agreement, compilation, entry, problem, timing
+from .harness.problem import Problem
 
 PRECISIONS: dict[str, tuple[Any, Any]] = {
     "float32": (jnp.float32, Precision.HIGHEST),
@@ -54,6 +57,7 @@ QUICK: dict[str, Any] = {
     "image_size": 8,
     "square": 256,
 }
+REDUCED = QUICK.keys() - {"model", "image_size"}
 COLUMNS = (
     "precision",
     "kernel",
@@ -70,80 +74,40 @@ COLUMNS = (
 _PRODUCTS = 8  # square products that are in flight together, so that no launch is waited for
 
 
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """A network and synthetic examples, on the device.
-
-    Attributes:
-      network: with random weights.
-      x_labeled: labeled images, ``[L, size, size, 3]``.
-      y_labeled: random class ids, ``[L]``.
-      x_pool: candidates, ``[U, size, size, 3]``.
-    """
-
-    network: Network
-    x_labeled: Array
-    y_labeled: Array
-    x_pool: Array
-
-    @property
-    def num_parameters(self) -> int:
-        """P."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.network.params))
-
-    @property
-    def gram_operations(self) -> float:
-        """N²/2 · 2P, nominally."""
-        return float(len(self.x_labeled) + len(self.x_pool)) ** 2 * self.num_parameters
+def gram_operations(given: Problem) -> float:
+    """N²/2 · 2P, nominally."""
+    num_examples = len(given.x_labeled) + len(given.x_pool)
+    return float(num_examples) ** 2 * problem.num_parameters(given.network)
 
 
-def synthetic(network: Network, num_labeled: int, num_pool: int, size: int, seed: int) -> Problem:
-    """Smooth random images of ``size`` × ``size`` pixels with noise, and random labels."""
-    # Of images whose pixels are independent, a network makes nearly equal rows.
-    num = num_labeled + num_pool
-    field_key, noise_key, label_key = jax.random.split(jax.random.key(seed), 3)
-    coarse = jax.random.uniform(field_key, (num, 4, 4, 3), minval=-2, maxval=2)
-    noise = jax.random.uniform(noise_key, (num, size, size, 3), minval=-0.5, maxval=0.5)
-    images = jax.image.resize(coarse, noise.shape, "linear") + noise
-    num_classes = network.check(images)
-    return Problem(
-        network=network,
-        x_labeled=images[:num_labeled],
-        y_labeled=jax.random.randint(label_key, (num_labeled,), 0, num_classes),
-        x_pool=images[num_labeled:],
-    )
-
-
-def score(problem: Problem, **how: Any) -> Array:
+def score(given: Problem, **how: Any) -> Array:
     """A whole query: images to scores."""
     with warnings.catch_warnings():
         # True here and of no interest: labels are random and nothing was trained.
         warnings.filterwarnings("ignore", message="the outputs of the network on the labeled set")
-        return lookahead.score(
-            problem.network, problem.x_labeled, problem.y_labeled, problem.x_pool, **how
-        )
+        return lookahead.score(given.network, given.x_labeled, given.y_labeled, given.x_pool, **how)
 
 
-def time_query(problem: Problem, rounds: int, **how: Any) -> dict[str, Any]:
+def time_query(given: Problem, rounds: int, **how: Any) -> dict[str, Any]:
     """Seconds of each stage and of the whole query, and the rate of the Gram matrix.
 
     Args:
-      problem: what is queried.
+      given: what is queried.
       rounds: times are medians of so many, after one query that compiles.
       **how: ``precision`` and ``memory_budget``.
     """
-    _, compiling, _ = compilation.timed(lambda: score(problem, **how))
-    logits = problem.network.predict(problem.x_pool)
-    targets = jax.nn.one_hot(problem.y_labeled, logits.shape[1])
-    residual = targets - problem.network.predict(problem.x_labeled)
-    times = [_time_stages(problem, residual, logits, how) for _ in range(rounds)]
-    seconds = {name: measuring.median(time[name] for time in times) for name in times[0]}
-    rate = problem.gram_operations / seconds["kernel"] / 1e12
+    _, compiling, _ = compilation.timed(lambda: score(given, **how))
+    logits = given.network.predict(given.x_pool)
+    targets = jax.nn.one_hot(given.y_labeled, logits.shape[1])
+    residual = targets - given.network.predict(given.x_labeled)
+    times = [_time_stages(given, residual, logits, how) for _ in range(rounds)]
+    seconds = {name: statistics.median(time[name] for time in times) for name in times[0]}
+    rate = gram_operations(given) / seconds["kernel"] / 1e12
     return {**seconds, "compilation": compiling, "TFLOP/s": rate}
 
 
 def _time_stages(
-    problem: Problem, residual: Array, logits: Array, how: dict[str, Any]
+    given: Problem, residual: Array, logits: Array, how: dict[str, Any]
 ) -> dict[str, float]:
     seconds: dict[str, float] = {}
 
@@ -152,13 +116,13 @@ def _time_stages(
         seconds[name], _, result = compilation.timed(lambda: function(*arguments, **options))
         return result
 
-    x_labeled, x_pool = problem.x_labeled, problem.x_pool
-    blocks = stage("kernel", kernels.blocks, problem.network, x_labeled, x_pool, **how)
+    x_labeled, x_pool = given.x_labeled, given.x_pool
+    blocks = stage("kernel", kernels.blocks, given.network, x_labeled, x_pool, **how)
     stage("factorization", posterior.factorize, blocks.labeled, residual)
     belief = stage("posterior", posterior.condition, blocks, residual, logits)
     stage("scores", lookahead.score_posterior, belief)
     del blocks, belief  # they would stand beside those of the whole query
-    stage("query", score, problem, **how)
+    stage("query", score, given, **how)
     return seconds
 
 
@@ -181,13 +145,13 @@ def matrix_rate(precision: str, size: int, rounds: int) -> float | None:
         return [product(a, b) for _ in range(_PRODUCTS)]
 
     try:
-        measuring.timed(products)
+        timing.timed(products)
     except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
         # Most likely no unit for the format; if it was memory, the reader must see that.
         print(f"no rate for {precision}: {error}", file=sys.stderr, flush=True)
         return None
-    times = measuring.interleave({precision: products}, rounds)[precision]
-    return _PRODUCTS * 2 * size**3 / measuring.median(times) / 1e12
+    times = timing.interleave({precision: products}, rounds)[precision]
+    return _PRODUCTS * 2 * size**3 / statistics.median(times) / 1e12
 
 
 def peak_memory() -> tuple[int, str]:
@@ -198,21 +162,32 @@ def peak_memory() -> tuple[int, str]:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "resident set"
 
 
-def measure(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows of the table, one for each precision, and the facts that all of them share."""
-    how = {} if options.memory_budget is None else {"memory_budget": options.memory_budget}
-    size, seed = options.image_size, options.seed
-    module = models.build(options.model, options.num_classes, width=options.width)
-    shape = (1, size, size, 3)
-    network = training.initialize(jax.random.key(seed + 1), module, np.zeros(shape, np.float32))
-    small = synthetic(network, options.num_labeled_small, options.num_pool_small, size, seed)
+    sizes = reduced(values)
+    how = {} if values.memory_budget is None else {"memory_budget": values.memory_budget}
+    module = models.build(values.model, values.num_classes, width=sizes["width"])
+    image = np.zeros((1, values.image_size, values.image_size, 3), np.float32)
+    network = training.initialize(jax.random.key(values.seed + 1), module, image)
+
+    def make(suffix: str) -> Problem:
+        return problem.synthetic(
+            f"synthetic images, {values.model} of width {sizes['width']}",
+            network,
+            num_labeled=sizes["num_labeled" + suffix],
+            num_pool=sizes["num_pool" + suffix],
+            image_size=values.image_size,
+            seed=values.seed,
+        )
+
+    small = make("_small")
     reference = score(small, precision="float32", **how)
-    problem = synthetic(network, options.num_labeled, options.num_pool, size, seed)
+    whole = make("")
     rows = []
-    for precision in options.precisions.split(","):
+    for precision in values.precisions:
         row: dict[str, Any] = {"precision": precision}
-        row["matrix TFLOP/s"] = matrix_rate(precision, options.square, max(3, options.rounds))
-        row |= time_query(problem, options.rounds, precision=precision, **how)
+        row["matrix TFLOP/s"] = matrix_rate(precision, sizes["square"], max(3, values.rounds))
+        row |= time_query(whole, values.rounds, precision=precision, **how)
         if row["matrix TFLOP/s"]:
             row["share"] = row["TFLOP/s"] / row["matrix TFLOP/s"]
         row["spearman"] = agreement.spearman(score(small, precision=precision, **how), reference)
@@ -220,64 +195,44 @@ def measure(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str
         print(row, file=sys.stderr, flush=True)  # what is known, should a later one fail
     peak, of = peak_memory()
     facts = {
-        "model": f"{options.model}, width {options.width}, P = {problem.num_parameters}",
-        "num_labeled": options.num_labeled,
-        "num_pool": options.num_pool,
-        "num_classes": options.num_classes,
-        "gram_operations": problem.gram_operations,
+        **whole.facts(),
+        "num_classes": values.num_classes,
+        "gram_operations": gram_operations(whole),
         "gram_operations_are": "nominal: N²/2 · 2P, as if from rows of the Jacobian",
-        "ranked": f"{options.num_labeled_small} labeled, {options.num_pool_small} candidates",
+        "ranked": f"{len(small.x_labeled)} labeled, {len(small.x_pool)} candidates",
         "peak_memory_gib": round(peak / 2**30, 2),
         "peak_memory_of": f"{of}, over all precisions",
-        "square": options.square,
-        "rounds": options.rounds,
+        "square": sizes["square"],
     }
     return rows, facts
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The flags, with what ``--quick`` and ``--reduce`` make of their defaults."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--num_labeled", type=int, default=10000)
-    parser.add_argument("--num_pool", type=int, default=6000)
-    parser.add_argument("--num_labeled_small", type=int, default=1000, help="for the ranking")
-    parser.add_argument("--num_pool_small", type=int, default=1000, help="for the ranking")
-    parser.add_argument("--num_classes", type=int, default=100)
-    parser.add_argument("--model", choices=models.MODELS, default="resnet18")
-    parser.add_argument("--width", type=int, default=64, help="of the model")
-    parser.add_argument("--image_size", type=int, default=32)
-    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="separated by commas")
-    parser.add_argument("--memory_budget", type=int, help="bytes; default: the package's own")
-    parser.add_argument("--square", type=int, default=8192, help="rows of the square product")
-    parser.add_argument("--rounds", type=int, default=1, help="times are medians of so many")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", help="JSON file for the result")
-    parser.add_argument(
-        "--reduce", type=int, default=1, help="divides numbers of examples, width and square"
-    )
-    parser.add_argument("--quick", action="store_true", help="a tiny problem: seconds on a CPU")
-    if arguments is None:
-        arguments = sys.argv[1:]
-    if "--quick" in arguments:
-        parser.set_defaults(**QUICK)
-    options = parser.parse_args(arguments)
-    for name in QUICK.keys() - {"model", "image_size"}:
-        setattr(options, name, max(1, getattr(options, name) // options.reduce))
-    return options
+def reduced(values: FlagValues) -> dict[str, int]:
+    """Sizes by the name of their flag, divided by ``--reduce``."""
+    return {name: max(1, values[name].value // values.reduce) for name in REDUCED}
 
 
-def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Parses flags, measures, prints the table; returns its rows."""
-    options = parse(arguments)
-    rows, facts = measure(options)
-    facts |= measuring.machine_facts()
-    for key, value in facts.items():
-        print(f"{key}: {value}")
-    measuring.print_table(rows, COLUMNS)
-    if options.output:
-        measuring.write_json(options.output, rows, facts)
-    return rows
+def define_flags(values: FlagValues) -> None:
+    """Defines the benchmark's own flags."""
 
+    def integer(name: str, default: int | None, help: str) -> None:
+        flags.DEFINE_integer(name, default, help, 1, flag_values=values)
+
+    integer("num_labeled", 10000, "Labels.")
+    integer("num_pool", 6000, "Candidates.")
+    integer("num_labeled_small", 1000, "Labels of the problem on which precisions are ranked.")
+    integer("num_pool_small", 1000, "Candidates of that problem.")
+    integer("num_classes", 100, "Classes.")
+    flags.DEFINE_enum("model", "resnet18", list(models.MODELS), "The network.", flag_values=values)
+    integer("width", 64, "Of the model.")
+    integer("image_size", 32, "Height and width of the images in pixels.")
+    integer("memory_budget", None, "Bytes; default: the package's own.")
+    integer("square", 8192, "Rows of the square product.")
+    integer("reduce", 1, "Divides numbers of examples, the width and the square.")
+    entry.define_names("precisions", PRECISIONS, "Of the kernel, a row each:", values)
+
+
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK, rounds=1)
 
 if __name__ == "__main__":
-    main()
+    entry.main(BENCHMARK)

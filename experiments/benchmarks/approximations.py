@@ -7,7 +7,7 @@ Small networks on the embedded digits. Every candidate is really added to the la
 likely label, and the trained network is trained further until it has converged again; the change
 of its outputs at all candidates (MLMOC) is the truth. The table holds Spearman's rank correlation
 of each strategy's utilities with it, and which part of the truth's top tenth a strategy's own top
-tenth holds: means over seeds, and the least correlation.
+tenth holds: means over rounds, each of which has its own seed, and the least correlation.
 
 The network is trained to convergence on its labels first, so that the truth is about the
 candidate, and full batches leave no noise of SGD in it. Both trainings are without augmentation and
@@ -16,21 +16,23 @@ weight decay, which the theory does not have.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import functools
 import math
+import statistics
 import sys
-import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from absl import flags
+from absl.flags import FlagValues
 
-from experiments.benchmarks import agreement, measuring
-from ntk_al import Pool, data, models, training
-from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
-from ntk_al.training import TrainingConfig
+from ntk_al.acquisition import STRATEGIES, LookaheadOptions
+
+from ..config import Config
+from .harness import agreement, entry, problem, timing
+from .harness.problem import Problem
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "mlmoc": ("mlmoc", {}),
@@ -52,73 +54,51 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 COLUMNS = ("model", "method", "spearman", "least", "top tenth", "seconds")
 
 
-@dataclasses.dataclass(frozen=True)
-class Size:
-    """How much is computed.
-
-    Attributes:
-      num_labeled: L.
-      num_pool: U, each of which is trained for.
-      epochs: of the first training of each model; retraining has half as many.
-      width: of the networks.
-      seeds: over which the table averages.
-    """
-
-    num_labeled: int
-    num_pool: int
-    epochs: dict[str, int]
-    width: int
-    seeds: int
-
-
 # Until the residual is a hundredth of a target's norm, or less.
-FULL = Size(50, 100, {"mlp": 2000, "convnet": 600}, width=32, seeds=3)
-QUICK = Size(12, 10, {"mlp": 20, "convnet": 20}, width=32, seeds=1)
+EPOCHS = {"mlp": 2000, "convnet": 600}
+"""Of the first training of each model; retraining has half as many."""
 
 
-def candidates(model: str, size: Size, seed: int) -> CandidateSet:
+def converged(model: str, values: FlagValues, seed: int) -> Problem:
     """A network that has converged on its labels, and candidates."""
-    dataset = data.load("digits")
-    label_key, subset_key, weight_key, train_key = jax.random.split(jax.random.key(seed), 4)
-    pool = Pool.start(label_key, len(dataset.x_train), size.num_labeled)
-    ids = pool.subset(subset_key, size.num_pool)
-    x_labeled, y_labeled = dataset.x_train[pool.labeled], dataset.y_train[pool.labeled]
-    module = models.build(model, dataset.num_classes, width=size.width)
-    network = training.initialize(weight_key, module, x_labeled)
-    network, _ = training.fit(
-        train_key, network, x_labeled, y_labeled, converging(size.epochs[model])
+    config = Config(
+        dataset="digits",
+        model=model,
+        width=values.width,
+        init_size=values.num_labeled,
+        subset_size=values.num_pool,
+        query_size=1,
+        epochs=values.epochs or EPOCHS[model],
+        batch_size=sys.maxsize,
+        learning_rate=0.02,
+        weight_decay=0.0,
+        augmentation="none",
     )
-    return CandidateSet(network, x_labeled, y_labeled, dataset.x_train[ids], ids)
+    return problem.first_query(f"digits, {model}", config, seed=seed)
 
 
-def converging(epochs: int) -> TrainingConfig:
-    """Full batches, and nothing that the theory does not have."""
-    return TrainingConfig(
-        epochs=epochs, batch_size=sys.maxsize, learning_rate=0.02, weight_decay=0.0
-    )
-
-
-def utilities(given: CandidateSet, strategy: str, **options: Any) -> np.ndarray:
+def utilities(given: Problem, strategy: str, **options: Any) -> np.ndarray:
     """Of a strategy that starts from a network and candidates, ``[U]``."""
-    afresh = dataclasses.replace(given, options=LookaheadOptions(**options))
-    return STRATEGIES[strategy](jax.random.key(0), afresh, 1).utilities
+    candidates = dataclasses.replace(given.candidates(), options=LookaheadOptions(**options))
+    return STRATEGIES[strategy](jax.random.key(0), candidates, 1).utilities
 
 
-def measure(model: str, size: Size) -> list[dict[str, Any]]:
+def measure_model(model: str, values: FlagValues) -> list[dict[str, Any]]:
     """Rows of the table for one model."""
     correlations: dict[str, list[float]] = {name: [] for name in METHODS}
     shares: dict[str, list[float]] = {name: [] for name in METHODS}
     seconds: dict[str, list[float]] = {name: [] for name in METHODS}
-    for seed in range(size.seeds):
-        given = candidates(model, size, seed)
-        truth = utilities(given, "naive", retraining=converging(size.epochs[model] // 2))
+    for seed in range(values.seed, values.seed + values.rounds):
+        given = converged(model, values, seed)
+        epochs = given.training.epochs // 2
+        retraining = dataclasses.replace(given.training, epochs=epochs)
+        truth = utilities(given, "naive", retraining=retraining)
         for name, (strategy, options) in METHODS.items():
-            start = time.perf_counter()
-            values = utilities(given, strategy, **options)
-            seconds[name].append(time.perf_counter() - start)
-            correlations[name].append(agreement.spearman(values, truth))
-            shares[name].append(agreement.shared_top(values, truth, math.ceil(len(truth) / 10)))
-        print(f"{model}: seed {seed} done", flush=True)
+            duration, found = timing.timed(functools.partial(utilities, given, strategy, **options))
+            seconds[name].append(duration)
+            correlations[name].append(agreement.spearman(found, truth))
+            shares[name].append(agreement.shared_top(found, truth, math.ceil(len(truth) / 10)))
+        print(f"{model}: seed {seed} done", file=sys.stderr, flush=True)
     return [
         {
             "model": model,
@@ -126,29 +106,32 @@ def measure(model: str, size: Size) -> list[dict[str, Any]]:
             "spearman": float(np.mean(correlations[name])),
             "least": min(correlations[name]),
             "top tenth": float(np.mean(shares[name])),
-            "seconds": measuring.median(seconds[name]),
+            "seconds": statistics.median(seconds[name]),
             "of seeds": correlations[name],
         }
         for name in METHODS
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Parses flags, measures, prints the table; returns its rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--models", default=",".join(FULL.epochs), help="separated by commas")
-    parser.add_argument("--quick", action="store_true", help="seconds, and no meaning")
-    parser.add_argument("--output", help="JSON file for the rows of the table")
-    options = parser.parse_args(arguments)
-    size = QUICK if options.quick else FULL
-    rows = [row for model in options.models.split(",") for row in measure(model, size)]
-    print(", ".join(f"{key} {value}" for key, value in dataclasses.asdict(size).items()))
-    measuring.print_table(rows, COLUMNS)
-    if options.output:
-        facts = {**measuring.machine_facts(), **dataclasses.asdict(size)}
-        measuring.write_json(options.output, rows, facts)
-    return rows
+def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of the table for all models, and the size of the problem."""
+    rows = [row for model in values.models for row in measure_model(model, values)]
+    return rows, {name: values[name].value for name in QUICK}
 
+
+def define_flags(values: FlagValues) -> None:
+    """Defines the benchmark's own flags."""
+    entry.define_names("models", EPOCHS, "Networks that are trained:", values)
+    flags.DEFINE_integer("num_labeled", 50, "Labels.", 1, flag_values=values)
+    flags.DEFINE_integer("num_pool", 100, "Candidates, all trained for.", 2, flag_values=values)
+    flags.DEFINE_integer("width", 32, "Of the networks.", 1, flag_values=values)
+    flags.DEFINE_integer(
+        "epochs", None, f"Of the first training; default: {EPOCHS}.", 2, flag_values=values
+    )
+
+
+QUICK = {"num_labeled": 12, "num_pool": 10, "width": 32, "epochs": 20, "rounds": 1}
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK)
 
 if __name__ == "__main__":
-    main()
+    entry.main(BENCHMARK)

@@ -1,31 +1,35 @@
 """The kernel beside its floor, the plain way and neural-tangents, in one process.
 
-    python -m experiments.benchmarks.gram            # many minutes on a CPU
-    python -m experiments.benchmarks.gram --quick    # a minute
+    python -m experiments.benchmarks.gram            # 20 minutes on 2 cores
+    python -m experiments.benchmarks.gram --quick    # minutes, most of them for memory
 
 Seconds are medians over rounds in which contestants take turns, for the whole N × N Gram matrix;
 what takes longer than ``--limit`` is extrapolated from a leading block and says so. All must agree
-to 1e-5 of the largest entry before anything is timed; "flipped" counts examples that are excepted,
-see ``race``. The floor is one batched forward and backward pass and half an N × P × N float32
-product: with all N in one batch, and with the batch size that is fastest. Peak memory is what one
-call adds to a fresh process, compilation included. Linux, on a CPU.
+to 1e-5 of the largest entry before anything is timed; "flipped" counts the examples that are
+excepted, because rounding flipped a ReLU. The floor is one batched forward and backward pass and
+half an N × P × N float32 product: with all N in one batch, and with the batch size that is fastest.
+Peak memory is what one call adds to a fresh process, compilation included. Linux, on a CPU.
 """
 
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable
 from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import flags
+from absl.flags import FlagValues
 
-from experiments.benchmarks import gram_cases, gram_contestants, measuring, race, tiles
-from experiments.benchmarks.gram_cases import Case
-from experiments.benchmarks.race import Contestant
-from ntk_al import Network, kernels
+from ntk_al import Network
 from ntk_al.types import Array
+
+from .harness import cases, contestants, entry, memory, race, tiles
+from .harness.cases import Case
+from .harness.contestants import OURS, PLAIN
+from .harness.problem import num_parameters
+from .harness.race import Contestant
 
 COLUMNS = (
     "case",
@@ -40,45 +44,34 @@ COLUMNS = (
     "flipped",
     "note",
 )
-OURS, PLAIN = "ntk_al", "vmap(grad), product"
-PEERS = {f"neural-tangents {name}": name for name in gram_contestants.NEURAL_TANGENTS}
+PEERS = {f"neural-tangents {name}": name for name in contestants.NEURAL_TANGENTS}
+
+Peak = Callable[[str, int, int], int]
+"""Bytes that a contestant takes, from its name, its tile and its number of examples."""
 
 
-def contestants(
-    network: Network, x: Array, case: Case, limit: float, peak: Callable[[str, int, int], int]
+def all_contestants(
+    network: Network, x: Array, case: Case, limit: float, peak: Peak | None
 ) -> dict[str, Contestant]:
     """All contestants, each with its best tile, and no more examples than ``limit`` allows."""
-    found = {name: one_contestant(name, network, x, case) for name in (OURS, PLAIN)}
-    row_bytes = 4 * gram_contestants.num_parameters(network)
+    found = contestants.in_process(network, x, case.memory_budget)
+    row_bytes = 4 * num_parameters(network)
     for name, implementation in PEERS.items():
-        wanted = gram_contestants.NEURAL_TANGENTS[implementation]
+        wanted = contestants.NEURAL_TANGENTS[implementation]
         sizes = tiles.candidates(len(x), wanted, row_bytes, case.memory_budget)
         # Gradients of a tile need more memory than its Jacobian.
-        while len(sizes) > 1 and peak(name, sizes[-1], sizes[-1]) > case.memory_budget:
+        while peak and len(sizes) > 1 and peak(name, sizes[-1], sizes[-1]) > case.memory_budget:
             sizes.pop()
-        kernel = gram_contestants.neural_tangents(network, x, implementation)
+        kernel = contestants.neural_tangents(network, x, implementation)
         found[name] = tiles.searched(kernel, sizes, len(x), limit)
     return found
 
 
-def one_contestant(
-    name: str, network: Network, x: Array, case: Case, tile: int = 0, num_examples: int = 0
-) -> Contestant:
-    """A contestant by name; for neural-tangents with a tile and a number of examples."""
-    if name == OURS:
-        budget = case.memory_budget
-        return Contestant(lambda: kernels.gram(network, x, memory_budget=budget), len(x))
-    if name == PLAIN:
-        return Contestant(lambda: gram_contestants.plain(network, x), len(x))
-    kernel = gram_contestants.neural_tangents(network, x, PEERS[name])
-    return Contestant(lambda: kernel(tile, num_examples), num_examples, tile=tile)
-
-
 def floors(seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
     """Rows of the literal floor and of the best batch size's, from the seconds of their parts."""
-    product = measuring.median(seconds["product"]) / 2
+    product = statistics.median(seconds["product"]) / 2
     passes = {
-        int(name.split()[1]): product + measuring.median(values)
+        int(name.split()[1]): product + statistics.median(values)
         for name, values in seconds.items()
         if name != "product"
     }
@@ -89,8 +82,8 @@ def floors(seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
     ]
 
 
-def measure(
-    case: Case, *, rounds: int, limit: float, peak: Callable[[str, int, int], int] | None = None
+def measure_case(
+    case: Case, *, rounds: int, limit: float, peak: Peak | None = None
 ) -> list[dict[str, Any]]:
     """The rows of a case: contestants, then the two floors.
 
@@ -98,24 +91,23 @@ def measure(
       case: what is formed.
       rounds: times are medians of so many.
       limit: seconds of a call; what takes longer is extrapolated.
-      peak: bytes that a contestant takes, from its name, its tile and its number of examples;
-        ``None`` leaves memory out.
+      peak: measures memory; ``None`` leaves it out.
 
     Raises:
       ArithmeticError: a contestant is wrong.
     """
     network, x = case.make()
     rows, parts = race.run(
-        contestants(network, x, case, limit, peak or (lambda *_: 0)),
+        all_contestants(network, x, case, limit, peak),
         reference=PLAIN,
         num_all=len(x),
         rounds=rounds,
-        baselines=gram_contestants.floor_parts(network, x, case.memory_budget),
+        baselines=contestants.floor_parts(network, x, case.memory_budget),
     )
     if peak:
         for row in rows:
             size = peak(row["contestant"], row["tile"] or 0, row["num_examples"])
-            row["peak MiB"] = round(size / 2**20)
+            row["peak MiB"] = round(size / memory.MIB)
     one_batch, best_batch = floors(parts)
     ours = rows[0]["seconds"]
     rows += [one_batch, best_batch]
@@ -126,50 +118,49 @@ def measure(
     return rows
 
 
-def peak_memory(case: str, quick: bool, name: str, tile: int, num_examples: int) -> int:
+def peak_memory(case: str, values: FlagValues, name: str, tile: int, num_examples: int) -> int:
     """Bytes at the peak of a fresh process that only runs one contestant, once."""
-    command = [sys.executable, "-m", "experiments.benchmarks.gram"]
-    command += [f"--cases={case}", f"--quick={quick}", f"--only={name}"]
-    command += [f"--tile={tile}", f"--num_examples={num_examples}"]
-    return measuring.peak_memory_of(command)
+    arguments = entry.same_flags(values, ("quick", "seed"))
+    arguments += [f"--cases={case}", f"--memory_of={name}"]
+    arguments += [f"--tile={tile}", f"--num_examples={num_examples}"]
+    return memory.of_fresh_process(__spec__.name, arguments)
 
 
-def define(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Defines the flags."""
-    race.define_flags(list(gram_cases.CASES), values)
-    flags.DEFINE_string(
-        "only", None, "Internal: print the peak memory of this contestant.", flag_values=values
-    )
-    flags.DEFINE_integer("tile", 0, "Internal: that of --only.", flag_values=values)
-    flags.DEFINE_integer("num_examples", 0, "Internal: those of --only.", flag_values=values)
+def memory_of(name: str, values: FlagValues) -> Callable[[], Any]:
+    """The one call of a process whose memory is measured."""
+    _round_like_the_reference()
+    (case,) = cases.chosen(values).values()
+    network, x = jax.block_until_ready(case.make())
+    if name in (OURS, PLAIN):
+        return contestants.in_process(network, x, case.memory_budget)[name].call
+    kernel = contestants.neural_tangents(network, x, PEERS[name])
+    return functools.partial(kernel, values.tile, values.num_examples)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Flags to cases, cases to a table."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
-    values = flags.FLAGS
-    # Elsewhere than on a CPU, convolutions would be rounded to less than the gate allows.
-    jax.config.update("jax_default_matmul_precision", "highest")
-    cases = {name: gram_cases.CASES[name] for name in values.cases}
-    if values.quick:
-        cases = {name: case.quick() for name, case in cases.items()}
-    if values.only:
-        (case,) = cases.values()
-        network, x = jax.block_until_ready(case.make())
-        only = one_contestant(values.only, network, x, case, values.tile, values.num_examples)
-        measuring.print_peak_memory(only.call)
-        return
-    machine = measuring.machine_facts()
+def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of all cases."""
+    _round_like_the_reference()
 
     def rows_of(name: str, case: Case) -> list[dict[str, Any]]:
-        peak = functools.partial(peak_memory, name, values.quick) if values.memory else None
-        return measure(case, rounds=values.rounds, limit=values.limit, peak=peak)
+        peak = functools.partial(peak_memory, name, values) if values.memory else None
+        return measure_case(case, rounds=values.rounds, limit=values.limit, peak=peak)
 
-    race.report(race.of_cases(cases, rows_of), COLUMNS, machine, values.out)
+    return cases.rows_of_all(cases.chosen(values), rows_of), {}
 
+
+def _round_like_the_reference() -> None:
+    # Elsewhere than on a CPU, convolutions would be rounded to less than the gate allows.
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def define_flags(values: FlagValues) -> None:
+    """Defines the benchmark's own flags."""
+    cases.define_flags(list(cases.CASES), values)
+    flags.DEFINE_integer("tile", 0, "Internal: that of --memory_of.", flag_values=values)
+    flags.DEFINE_integer("num_examples", 0, "Internal: those of --memory_of.", flag_values=values)
+
+
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, memory_of=memory_of)
 
 if __name__ == "__main__":
-    logging.set_verbosity(logging.WARNING)
-    define()
-    app.run(main)
+    entry.main(BENCHMARK)

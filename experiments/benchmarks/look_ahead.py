@@ -17,22 +17,23 @@ first two compute one quantity in two ways: unless they agree, no time is report
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
+from absl.flags import FlagValues
 
-from experiments.benchmarks import agreement, compilation, measuring, protocol
-from experiments.benchmarks.protocol import Problem
 from ntk_al import kernels, lookahead, training
 from ntk_al.acquisition import CandidateSet
 from ntk_al.lookahead import posterior
 from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike, GramBlocks
+
+from .harness import agreement, compilation, entry, protocol, timing
+from .harness.problem import Problem
 
 RETRAINING_EPOCHS = 15
 TOLERANCE = 1e-4  # of scores, relative
@@ -93,7 +94,7 @@ def retrained_score(candidates: CandidateSet, row: int, config: TrainingConfig) 
     return float(jnp.linalg.norm(network.predict(candidates.x) - logits, axis=1).sum())
 
 
-def measure(
+def measure_problem(
     problem: Problem, retraining: TrainingConfig, *, rounds: int, dense_sample: int, sample: int
 ) -> list[dict[str, Any]]:
     """Scores by all methods, and the rows of the table.
@@ -108,7 +109,7 @@ def measure(
     Raises:
       ArithmeticError: ``lookahead.score`` does not give the scores of the dense solve.
     """
-    candidates, num_pool = problem.candidates, len(problem.candidates.x)
+    candidates, num_pool = problem.candidates(), len(problem.x_pool)
     order = np.random.default_rng(0).permutation(num_pool)
     dense_rows, naive_rows = order[:dense_sample], order[:sample]
     shares = iter(np.array_split(naive_rows, rounds))
@@ -142,16 +143,16 @@ def measure(
 
     update()
     _, compiling["dense"], reference = compilation.timed(dense)
-    difference = agreement.check(scores[dense_rows], reference, TOLERANCE)
+    difference = agreement.check_scores(scores[dense_rows], reference, TOLERANCE)
     _, compiling["naive"], _ = compilation.timed(
         lambda: retrained_score(candidates, int(naive_rows[0]), retraining)
     )
 
-    times = measuring.interleave(
+    times = timing.interleave(
         {"look-ahead": score, "kernel": kernel, "update": update, "dense": dense, "naive": retrain},
         rounds,
     )
-    seconds = {name: measuring.median(values) for name, values in times.items()}
+    seconds = timing.medians(times)
     dense_seconds = seconds["dense"] * num_pool / len(dense_rows)
     other_seconds = seconds["look-ahead"] - seconds["update"]
     naive_seconds = sum(times["naive"]) - sum(naive_compilation)
@@ -187,32 +188,38 @@ def measure(
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Parses flags, measures, prints the table; returns its rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    protocol.add_arguments(parser)
-    parser.add_argument("--sample", type=int, default=8, help="candidates to retrain for")
-    parser.add_argument("--dense_sample", type=int, default=200, help="candidates to solve for")
-    parser.add_argument(
-        "--retraining_rate", type=float, help="peak learning rate; default: that of the training"
-    )
-    options = parser.parse_args(arguments)
-    problem = protocol.load(options)
+def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of the table, and facts of the problem."""
+    problem = protocol.load(values)
     retraining = dataclasses.replace(
         problem.training,
         epochs=RETRAINING_EPOCHS,
-        learning_rate=options.retraining_rate or problem.training.learning_rate,
+        learning_rate=values.retraining_rate or problem.training.learning_rate,
     )
-    rows = measure(
+    rows = measure_problem(
         problem,
         retraining,
-        rounds=options.rounds,
-        dense_sample=options.dense_sample,
-        sample=options.sample,
+        rounds=values.rounds,
+        dense_sample=values.dense_sample,
+        sample=values.sample,
     )
-    protocol.report(problem, rows, COLUMNS, options)
-    return rows
+    return rows, problem.facts()
 
+
+def define_flags(values: FlagValues) -> None:
+    """Defines the benchmark's own flags."""
+    protocol.define_flags(values)
+    flags.DEFINE_integer("sample", 8, "Candidates to retrain for.", 1, flag_values=values)
+    flags.DEFINE_integer("dense_sample", 200, "Candidates to solve for.", 1, flag_values=values)
+    flags.DEFINE_float(
+        "retraining_rate",
+        None,
+        "Peak learning rate; default: that of the training.",
+        flag_values=values,
+    )
+
+
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags)
 
 if __name__ == "__main__":
-    main()
+    entry.main(BENCHMARK)

@@ -6,7 +6,7 @@
 All strategies see one network and the same candidates, and begin each time with nothing computed.
 Stages of the look-ahead are timed on their own, in the same rounds. Compilation is left out of the
 times; it is what the first query of a process takes on top. Peak memory is what a first query adds
-to a fresh process, compilation included.
+to a fresh process, compilation included; ``--quick`` measures it only with ``--memory``.
 
 What would take hours is timed on a part and multiplied, as the column "timed on" says: strategies
 that train for every candidate on a sample of the candidates, with outputs compared at all of them;
@@ -17,22 +17,23 @@ loss-prediction module: neither changes a time.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
+from absl import flags
+from absl.flags import FlagValues
 
-from experiments.benchmarks import compilation, measuring, protocol
-from experiments.benchmarks.protocol import Problem
 from ntk_al import Network, kernels, lookahead, models
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
 from ntk_al.lookahead import posterior
 from ntk_al.types import Array, ArrayLike
+
+from .harness import compilation, entry, memory, protocol, timing
+from .harness.problem import Problem
 
 PER_CANDIDATE = ("naive", "one_step")
 PER_PAIR = ("infinite_ntk", "gp")
@@ -82,7 +83,7 @@ def query(problem: Problem, strategy: str, sample: int) -> Query:
       strategy: a key of ``STRATEGIES``.
       sample: candidates that are really trained for; infinite kernels take a hundred times as many.
     """
-    given = problem.candidates
+    given = problem.candidates()
     given = dataclasses.replace(
         given, network=fitting_network(given.network, STRATEGIES[strategy].needs, given.x)
     )
@@ -126,13 +127,13 @@ def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:
     return {"kernel": kernel, "factorization and S": condition, "scores": scores}
 
 
-def measure(
+def measure_problem(
     problem: Problem,
     strategies: Sequence[str],
     *,
     rounds: int,
     sample: int,
-    memory: dict[str, float],
+    peaks: dict[str, float],
 ) -> list[dict[str, Any]]:
     """The rows of the table: strategies, and after ``STAGED`` its stages.
 
@@ -141,18 +142,18 @@ def measure(
       strategies: keys of ``STRATEGIES``, with ``BASELINE`` among them.
       rounds: times are medians of so many.
       sample: see ``query``.
-      memory: peak memory of strategies, in MiB, as far as it is known.
+      peaks: peak memory of strategies, in MiB, as far as it is known.
     """
     queries = {name: query(problem, name, sample) for name in strategies}
     calls: dict[str, Callable[[], Any]] = {
         name: functools.partial(queries[name], name) for name in strategies
     }
     compiling = {name: compilation.timed(call)[1] for name, call in calls.items()}
-    parts = stages(problem.candidates) if STAGED in queries else {}
+    parts = stages(problem.candidates()) if STAGED in queries else {}
     for call in parts.values():
-        measuring.timed(call)
-    times = measuring.interleave({**calls, **parts}, rounds)
-    seconds = {name: measuring.median(values) for name, values in times.items()}
+        timing.timed(call)
+    times = timing.interleave({**calls, **parts}, rounds)
+    seconds = timing.medians(times)
     for name in queries:
         seconds[name] *= queries[name].factor
     rows = []
@@ -162,7 +163,7 @@ def measure(
             "seconds": seconds[name],
             "ratio": seconds[name] / seconds[BASELINE],
             "compilation": compiling[name],
-            "memory MiB": memory.get(name),
+            "memory MiB": peaks.get(name),
             "timed on": queries[name].part,
         }
         rows.append(row)
@@ -174,37 +175,45 @@ def measure(
     return rows
 
 
-def peak_memory(strategy: str, arguments: Sequence[str]) -> float:
+def peak_memory(strategy: str, values: FlagValues) -> float:
     """MiB that the first query of a fresh process adds at its peak."""
-    command = [sys.executable, "-m", __spec__.name, *arguments, f"--memory_of={strategy}"]
-    return measuring.peak_memory_of(command) / 2**20
+    arguments = entry.same_flags(values, protocol.FLAGS)
+    arguments.append(f"--memory_of={strategy}")
+    return memory.of_fresh_process(__spec__.name, arguments) / memory.MIB
 
 
-def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Parses flags, measures, prints the table; returns its rows."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    protocol.add_arguments(parser)
-    every = ",".join(STRATEGIES)
-    parser.add_argument("--strategies", default=every, help="separated by commas")
-    parser.add_argument("--sample", type=int, default=4, help="candidates that are trained for")
-    parser.add_argument("--memory", default=every, help="strategies whose memory is measured")
-    parser.add_argument("--memory_of", choices=STRATEGIES, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.memory_of:
-        # Memory does not depend on the weights, and training would raise the peak.
-        untrained = protocol.load(options, train=False)
-        call = functools.partial(query(untrained, options.memory_of, 1), options.memory_of)
-        measuring.print_peak_memory(call)
-        return []
-    strategies = list(dict.fromkeys([*options.strategies.split(","), BASELINE]))
+def memory_of(strategy: str, values: FlagValues) -> Callable[[], Any]:
+    """The one call of a process whose memory is measured."""
+    # Memory does not depend on the weights, and training would raise the peak.
+    untrained = protocol.load(values, train=False)
+    return functools.partial(query(untrained, strategy, 1), strategy)
+
+
+def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of the table, and facts of the problem."""
+    strategies = list(dict.fromkeys([*values.strategies, BASELINE]))
     # Before this process takes the accelerator's memory for itself.
-    memory = {s: peak_memory(s, arguments) for s in options.memory.split(",") if s in strategies}
-    problem = protocol.load(options)
-    rows = measure(problem, strategies, rounds=options.rounds, sample=options.sample, memory=memory)
-    protocol.report(problem, rows, COLUMNS, options)
-    return rows
+    peaks = {name: peak_memory(name, values) for name in strategies} if values.memory else {}
+    problem = protocol.load(values)
+    rows = measure_problem(
+        problem, strategies, rounds=values.rounds, sample=values.sample, peaks=peaks
+    )
+    return rows, problem.facts()
 
+
+def define_flags(values: FlagValues) -> None:
+    """Defines the benchmark's own flags."""
+    protocol.define_flags(values)
+    entry.define_names("strategies", STRATEGIES, "What is timed:", values)
+    flags.DEFINE_integer("sample", 4, "Candidates that are trained for.", 1, flag_values=values)
+
+
+QUICK = {
+    # The small network has no stages from whose outputs losses could be predicted.
+    "strategies": [name for name in STRATEGIES if "loss_prediction" not in STRATEGIES[name].needs],
+    "memory": False,  # a process for each strategy takes minutes, however small the problem
+}
+BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK, memory_of=memory_of)
 
 if __name__ == "__main__":
-    main()
+    entry.main(BENCHMARK)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from experiments.benchmarks import measuring, race
+from . import race, timing
 
 WHOLE = sys.maxsize
 
@@ -42,7 +42,7 @@ def best_tile(
     tried = []
     for size in sizes:
         call = functools.partial(kernel, size, size)
-        first, second = measuring.timed(call)[0], measuring.timed(call)[0]
+        first, second = timing.timed(call)[0], timing.timed(call)[0]
         tried.append(Tile(size, second * (num_all / size) ** power, max(0.0, first - second)))
     return min(tried, key=lambda tile: tile.expected)
 

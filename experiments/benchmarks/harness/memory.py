@@ -1,9 +1,13 @@
-"""Memory that a call takes, from Linux's account of the process; needs no package."""
+"""Memory that a call takes, from Linux's account of the process; needs no other package."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
+
+MIB = 2**20
 
 
 def added_by(call: Callable[[], Any]) -> int:
@@ -15,6 +19,23 @@ def added_by(call: Callable[[], Any]) -> int:
         file.write("5")  # resets VmHWM, the peak
     call()
     return max(0, _status("VmHWM") - before)
+
+
+def of_fresh_process(module: str, arguments: Sequence[str]) -> int:
+    """Bytes that a benchmark prints when a fresh process runs it with its flag ``--memory_of``.
+
+    Args:
+      module: dotted name of the benchmark.
+      arguments: its flags, ``--memory_of`` among them.
+
+    Raises:
+      RuntimeError: the process fails; the message ends with what it wrote.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return int(done.stdout.split()[-1])
 
 
 def _status(field: str) -> int:

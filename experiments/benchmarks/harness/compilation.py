@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from experiments.benchmarks import measuring
+from . import timing
 
 _COMPILATION = "/jax/core/compile/backend_compile_duration"
 
@@ -32,5 +32,5 @@ def compile_times() -> Iterator[list[float]]:
 def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
     """Seconds of a call without compilation, those of compilation, and the result."""
     with compile_times() as durations:
-        seconds, result = measuring.timed(call)
+        seconds, result = timing.timed(call)
     return seconds - sum(durations), sum(durations), result

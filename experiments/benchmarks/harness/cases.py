@@ -1,14 +1,23 @@
-"""The networks and inputs whose Gram matrix is timed, by name."""
+"""The networks and inputs whose Gram matrix is formed, by name."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
+from absl.flags import FlagValues
 
 from ntk_al import Network, models, training
+
+from . import entry
+
+flags.disclaim_key_flags()  # they belong to the benchmark that asks for them, and to its --help
 
 NUM_CLASSES = 10
 
@@ -23,6 +32,7 @@ class Case:
       image: height, width and channels of the inputs.
       num_examples: N, of an N × N Gram matrix.
       memory_budget: bytes that the Gram may take.
+      seed: of weights and inputs.
     """
 
     model: str
@@ -30,19 +40,20 @@ class Case:
     image: tuple[int, int, int]
     num_examples: int
     memory_budget: int = 8 * 2**30
+    seed: int = 0
 
     def quick(self) -> Case:
-        """The same in seconds: a narrow network, and few, small images."""
+        """A tiny relative: a narrow network, and few, small images."""
         return dataclasses.replace(self, width=8, image=(8, 8, self.image[2]), num_examples=4)
 
     def make(self) -> tuple[Network, jax.Array]:
         """The network, with running statistics that training might have left, and its inputs."""
-        x = np.random.default_rng(0).normal(size=(self.num_examples, *self.image))
+        x = np.random.default_rng(self.seed).normal(size=(self.num_examples, *self.image))
         x = x.astype(np.float32)
         module = models.build(self.model, NUM_CLASSES, width=self.width)
-        network = training.initialize(jax.random.key(0), module, x)
+        network = training.initialize(jax.random.key(self.seed), module, x)
         # Initial statistics are zeros and ones, and would hide a peer that leaves them out.
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng(self.seed + 1)
         variables = {
             "params": network.params,
             "batch_stats": jax.tree.map(
@@ -60,3 +71,28 @@ CASES: dict[str, Case] = {
     # As many points as the labels and candidates of mnist.flags.
     "mnist_protocol": Case("wide_resnet", 64, (28, 28, 1), 4100, memory_budget=4 * 2**30),
 }
+
+
+def define_flags(names: Sequence[str], values: FlagValues) -> None:
+    """Defines the flags of the benchmarks that form Gram matrices, of the named cases."""
+    entry.define_names("cases", names, "What is timed:", values)
+    flags.DEFINE_float(
+        "limit", 60, "Seconds of a call; what takes longer is extrapolated.", flag_values=values
+    )
+
+
+def chosen(values: FlagValues) -> dict[str, Case]:
+    """The cases that the flags ask for, by name."""
+    cases = {name: dataclasses.replace(CASES[name], seed=values.seed) for name in values.cases}
+    return {name: case.quick() if values.quick else case for name, case in cases.items()}
+
+
+def rows_of_all(
+    cases: Mapping[str, Case], measure: Callable[[str, Case], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """The rows of one case after the other, each with its name; says which is being measured."""
+    rows = []
+    for name, case in cases.items():
+        print(f"{name}: {case}", file=sys.stderr, flush=True)
+        rows += [{"case": name, **row} for row in measure(name, case)]
+    return rows

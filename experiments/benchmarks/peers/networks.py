@@ -1,71 +1,10 @@
-"""What the peers' processes share: they run in other environments, and need NumPy only.
-
-A worker is told on standard input, one JSON object a line, which implementation forms the kernel
-of how many examples, in tiles of what size, and where to write it; it answers with its peak memory.
-It lives until its input ends, so that it compiles once.
-"""
+"""Networks of ``ntk_al.models`` in inference mode, written once for all frameworks."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import numpy as np
-
-from experiments.benchmarks import resident
-
-Kernel = Callable[[int, int], np.ndarray]  # of a tile and a number of examples
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """A network and its inputs, as the parent process wrote them.
-
-    Attributes:
-      model: a key of ``NETWORKS``.
-      threads: that may be used.
-      params: by Flax's names, such as ``Conv_0/kernel``.
-      batch_stats: likewise.
-      x: images ``[N, H, W, channels]``.
-    """
-
-    model: str
-    threads: int
-    params: dict[str, np.ndarray]
-    batch_stats: dict[str, np.ndarray]
-    x: np.ndarray
-
-
-def read_problem() -> Problem:
-    """The problem that the command line names."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model", choices=list(NETWORKS))
-    parser.add_argument("arrays", help="the .npz file of weights and inputs")
-    parser.add_argument("threads", type=int)
-    options = parser.parse_args()
-    with np.load(options.arrays) as file:
-        arrays = {name: file[name] for name in file.files}
-    collections: dict[str, dict[str, np.ndarray]] = {"params": {}, "batch_stats": {}}
-    for name in arrays.keys() - {"x"}:
-        collection, _, leaf = name.partition("/")
-        collections[collection][leaf] = arrays[name]
-    return Problem(options.model, options.threads, x=arrays["x"], **collections)
-
-
-def serve(kernels: Mapping[str, Kernel]) -> None:
-    """Answers requests until the input ends."""
-    for line in sys.stdin:
-        request = json.loads(line)
-
-        def form(request: dict[str, Any] = request) -> None:
-            kernel = kernels[request["implementation"]]
-            np.save(request["path"], kernel(request["tile"], request["num_examples"]))
-
-        print(json.dumps({"peak": resident.added_by(form)}), flush=True)
 
 
 @dataclasses.dataclass(frozen=True)

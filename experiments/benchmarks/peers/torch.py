@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import torch  # type: ignore[import-not-found, unused-ignore]
 from torch.nn import functional  # type: ignore[import-not-found, unused-ignore]
 
-from experiments.benchmarks import peer_worker
+from . import networks, worker
 
 
 def _conv(x: Any, kernel: Any, stride: int) -> Any:
@@ -31,20 +32,20 @@ def _batch_norm(x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
     return functional.batch_norm(x, mean, var, scale, bias, eps=1e-5)
 
 
-PRIMITIVES = peer_worker.Primitives(_conv, _batch_norm, functional.relu, lambda x: x.mean((2, 3)))
+PRIMITIVES = networks.Primitives(_conv, _batch_norm, functional.relu, lambda x: x.mean((2, 3)))
 
 
 def main() -> None:
-    """Reads the problem and serves the kernel."""
-    problem = peer_worker.read_problem()
-    torch.set_num_threads(problem.threads)
-    network = peer_worker.NETWORKS[problem.model]
-    batch_stats = {name: torch.from_numpy(leaf) for name, leaf in problem.batch_stats.items()}
-    params = {name: _to_torch(leaf) for name, leaf in problem.params.items()}
-    x = torch.from_numpy(problem.x).permute(0, 3, 1, 2).contiguous()
+    """Reads the task and serves the kernel."""
+    task = worker.read_task(sys.argv[1:])
+    torch.set_num_threads(task.threads)
+    network = networks.NETWORKS[task.model]
+    batch_stats = {name: torch.from_numpy(leaf) for name, leaf in task.batch_stats.items()}
+    params = {name: _to_torch(leaf) for name, leaf in task.params.items()}
+    x = torch.from_numpy(task.x).permute(0, 3, 1, 2).contiguous()
 
     def first_logit(params: dict[str, Any], image: Any) -> Any:
-        return network(peer_worker.Layers(PRIMITIVES, params, batch_stats), image[None])[0, 0]
+        return network(networks.Layers(PRIMITIVES, params, batch_stats), image[None])[0, 0]
 
     gradients = torch.func.vmap(torch.func.grad(first_logit), in_dims=(None, 0))
 
@@ -57,7 +58,7 @@ def main() -> None:
             theta += rows @ rows.T
         return theta.numpy()
 
-    peer_worker.serve({"torch.func": kernel})
+    worker.serve({"torch.func": kernel})
 
 
 def _to_torch(leaf: np.ndarray) -> Any:

@@ -1,4 +1,4 @@
-"""What the kernel is raced against in one process: the plain way, neural-tangents, the floor."""
+"""Ways to form a kernel in this process: ours, the plain one, neural-tangents; and the floor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.benchmarks import tiles
-from ntk_al import Network
+from ntk_al import Network, kernels
 from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.types import Array, PyTree
 
+from . import tiles
+from .problem import num_parameters
+from .race import Contestant
+
+OURS, PLAIN = "ntk_al", "vmap(grad), product"
 NEURAL_TANGENTS = {
     # Rows of the Jacobian are formed for every pair of tiles: the larger, the fewer times.
     "JACOBIAN_CONTRACTION": (8, 16, 32, 64, 128, 256, 512, tiles.WHOLE),
@@ -24,9 +28,12 @@ PLAIN_BATCH = 32
 FLOOR_BATCHES = (32, 64, 128, 256)
 
 
-def num_parameters(network: Network) -> int:
-    """P, the length of a row of the Jacobian."""
-    return sum(leaf.size for leaf in jax.tree.leaves(network.params))
+def in_process(network: Network, x: Array, memory_budget: int) -> dict[str, Contestant]:
+    """Our kernel and the plain one, of all examples."""
+    return {
+        OURS: Contestant(lambda: kernels.gram(network, x, memory_budget=memory_budget), len(x)),
+        PLAIN: Contestant(lambda: plain(network, x), len(x)),
+    }
 
 
 def plain(network: Network, x: Array) -> Array:

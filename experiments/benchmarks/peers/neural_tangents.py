@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from experiments.benchmarks import peer_worker
+from . import networks, worker
 
 # It imports TensorFlow, and is of no use here.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
@@ -31,17 +31,17 @@ def _batch_norm(x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
     return (x - mean) * (lax.rsqrt(var + 1e-5) * scale) + bias
 
 
-PRIMITIVES = peer_worker.Primitives(_conv, _batch_norm, jax.nn.relu, lambda x: x.mean((1, 2)))
+PRIMITIVES = networks.Primitives(_conv, _batch_norm, jax.nn.relu, lambda x: x.mean((1, 2)))
 
 
 def main() -> None:
-    """Reads the problem and serves a kernel for each implementation."""
-    problem = peer_worker.read_problem()
-    network = peer_worker.NETWORKS[problem.model]
-    params, batch_stats, x = jax.device_put((problem.params, problem.batch_stats, problem.x))
+    """Reads the task and serves a kernel for each implementation."""
+    task = worker.read_task(sys.argv[1:])
+    network = networks.NETWORKS[task.model]
+    params, batch_stats, x = jax.device_put((task.params, task.batch_stats, task.x))
 
     def first_logit(params: Any, x: Any) -> Any:
-        return network(peer_worker.Layers(PRIMITIVES, params, batch_stats), x)[:, :1]
+        return network(networks.Layers(PRIMITIVES, params, batch_stats), x)[:, :1]
 
     @functools.cache
     def compiled(implementation: str, tile: int) -> Callable[..., Any]:
@@ -57,7 +57,7 @@ def main() -> None:
     def kernel(implementation: str, tile: int, num_examples: int) -> np.ndarray:
         return np.asarray(compiled(implementation, tile)(x[:num_examples], None, params))
 
-    peer_worker.serve(
+    worker.serve(
         {f"neural-tangents {name}": functools.partial(kernel, name) for name in IMPLEMENTATIONS}
     )
 

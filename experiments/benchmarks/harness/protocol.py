@@ -1,0 +1,64 @@
+"""The MNIST protocol of ``mnist.flags``, and a small stand-in on the digits for ``--quick``."""
+
+from __future__ import annotations
+
+import os
+
+from absl import flags
+from absl.flags import FlagValues
+
+from ... import command_line
+from . import problem
+from .problem import Problem
+
+flags.disclaim_key_flags()  # they belong to the benchmark that asks for them, and to its --help
+
+FULL = ("mnist.flags", "--width=64")
+QUICK = (
+    "digits.flags",
+    "--model=mlp",
+    "--augmentation=none",
+    "--width=16",
+    "--epochs=60",
+    "--subset_size=60",
+    "--query_size=5",
+)
+FLAGS = ("quick", "seed", "data_dir", "width", "num_pool")
+"""What ``load`` reads."""
+
+
+def define_flags(values: FlagValues) -> None:
+    """Defines the flags of the benchmarks that run on this protocol."""
+    flags.DEFINE_string(
+        "data_dir", None, "Where tensorflow-datasets finds prepared MNIST.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "width", None, "Of the network; default: 64, quick 16.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_pool", None, "Candidates; default: the protocol's.", 1, flag_values=values
+    )
+
+
+def load(values: FlagValues, *, train: bool = True) -> Problem:
+    """The problem that the flags ask for.
+
+    Args:
+      values: parsed flags.
+      train: whether to fit the network; memory can be measured without.
+    """
+    flagfile, *rest = QUICK if values.quick else FULL
+    if values.width is not None:
+        rest.append(f"--width={values.width}")
+    if values.num_pool is not None:
+        rest.append(f"--subset_size={values.num_pool}")
+    experiment = FlagValues()
+    command_line.define(experiment)
+    experiment(["", f"--flagfile={os.path.join(command_line.FLAGFILE_DIR, flagfile)}", *rest])
+    return problem.first_query(
+        " ".join([flagfile, *rest]),
+        command_line.to_config(experiment),
+        seed=values.seed,
+        data_dir=values.data_dir,
+        train=train,
+    )
