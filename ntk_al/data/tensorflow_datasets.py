@@ -72,9 +72,13 @@ class TfdsSource:
         """Downloads the dataset and writes it as ``array_record`` files.
 
         This is the one step that TensorFlow does; it must not take the accelerator's memory.
+
+        Raises:
+          MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
         """
         tfds = _import_tensorflow_datasets()
-        import tensorflow as tf
+        with extras.needed("preparing a dataset needs", "TensorFlow", extra="prepare"):
+            import tensorflow as tf
 
         for kind in ("GPU", "TPU"):
             tf.config.set_visible_devices([], kind)
