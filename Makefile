@@ -4,15 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-# Another file of versions to install: make test VENV=.venv-oldest CONSTRAINTS=.ci/oldest.txt
+# A file of versions to keep to: make test VENV=.venv-oldest CONSTRAINTS=.ci/oldest.txt
 CONSTRAINTS ?=
 INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 # TensorFlow, 1.9 GB that neural-tangents requires and no test imports, is left out.
 INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
-.PHONY: help run test quick check wheel release-check clean bench bench-peers bench-look-ahead bench-query \
-	bench-approximations bench-accelerator
+.PHONY: help run test quick check wheel release-check clean bench bench-peers bench-look-ahead \
+	bench-query bench-approximations bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -71,4 +71,7 @@ $(VENV)/bin/python:
 $(VENV)/%-installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(INSTALL) --editable '.[$*]'
 	$(if $(filter test dev,$*),$(INSTALL_INFINITE))
+	touch $@
+
+$(VENV)/installed: $(VENV)/test-installed  # what benchmarks need
 	touch $@
