@@ -126,11 +126,10 @@ def test_an_unknown_command_is_refused_with_the_usage(capsys):
 
 
 def test_every_package_is_listed():
-    found = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("ntk_al/**/__init__.py")}
+    folders = {path.parent for path in ROOT.glob("ntk_al/**/__init__.py")}
+    names = {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders}
     listed = PROJECT["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(
-        {name.replace("/", ".") for name in found} | {"ntk_al_experiments"}
-    )
+    assert sorted(listed) == sorted(names | {"ntk_al_experiments", "ntk_al_experiments.flags"})
 
 
 def test_a_wheel_holds_the_package_and_the_experiments_and_nothing_else(tmp_path):
