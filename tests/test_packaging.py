@@ -156,3 +156,21 @@ def test_a_wheel_holds_the_package_and_the_experiments_and_nothing_else(tmp_path
         *(f"ntk_al/{name}" for name in package),
         *(f"ntk_al_experiments/{name}" for name in experiments),
     }
+
+
+# Records of an installed copy.
+
+
+def test_an_installed_copy_does_not_borrow_the_revision_of_the_repository_around_it(tmp_path):
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    commit = [*git, "commit", "--quiet", "--allow-empty", "--message=of the user"]
+    subprocess.run(commit, cwd=tmp_path, check=True)
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    for name in ("__init__.py", "records.py", "figures.py"):
+        shutil.copy(ROOT / "experiments" / name, installed)
+    code = "from installed import records; print(records.git_revision())"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
