@@ -4,19 +4,29 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: help run test check clean bench bench-peers bench-look-ahead bench-query \
-	bench-approximations bench-accelerator
+# A file of versions to keep to: make test VENV=.venv-oldest CONSTRAINTS=.ci/oldest.txt
+CONSTRAINTS ?=
+INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+# TensorFlow, 1.9 GB that neural-tangents requires and no test imports, is left out.
+INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
+PYTEST = $(RUN) -m pytest --numprocesses=auto
+
+.PHONY: help run test quick check wheel release-check clean bench bench-peers bench-look-ahead \
+	bench-query bench-approximations bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-run: $(VENV)/installed  ## MLMOC beside random on real 8x8 digits, a minute, no network
+run: $(VENV)/experiments-installed  ## MLMOC beside random on real 8x8 digits, a minute, no network
 	$(RUN) -m experiments.main --flagfile=digits.flags
 
-test: $(VENV)/installed  ## the whole test suite, on all cores
-	$(RUN) -m pytest --numprocesses=auto --dist=loadfile
+test: $(VENV)/test-installed  ## the whole test suite on all cores, and the coverage of ntk_al
+	$(PYTEST) --dist=loadfile --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
 
-check: $(VENV)/installed  ## lint, formatting and types
+quick: $(VENV)/test-installed  ## the part of the suite that takes a minute
+	$(PYTEST) -m quick $(ARGS)
+
+check: $(VENV)/dev-installed  ## lint, formatting and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -41,12 +51,27 @@ bench-approximations: $(VENV)/installed  ## each look-ahead beside retraining to
 bench-accelerator: $(VENV)/installed  ## the CIFAR100 protocol at full size, for a GPU
 	$(RUN) -m experiments.benchmarks.accelerator $(ARGS)
 
-clean:  ## remove the virtual environment and caches; runs/ stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
+wheel: $(VENV)/dev-installed  ## build a source distribution and a wheel into dist/
+	rm -rf dist
+	$(RUN) -m build --outdir dist
 
-$(VENV)/installed: pyproject.toml
+release-check: wheel  ## install the wheel into empty environments and use it there
+	PYTHON=$(PYTHON) .ci/check-wheel dist/*.whl
+
+clean:  ## remove the virtual environment, builds and caches; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage* *.egg-info
+
+# Each stamp says which extra was installed; a target asks for the smallest that it needs.
+
+$(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --quiet --editable '.[test]'
+
+$(VENV)/%-installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(INSTALL) --editable '.[$*]'
+	$(if $(filter test dev,$*),$(INSTALL_INFINITE))
+	touch $@
+
+$(VENV)/installed: $(VENV)/test-installed  # what benchmarks need
 	touch $@

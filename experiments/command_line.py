@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments.config import Config
+from .config import Config
 
 FLAGFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")
 
@@ -44,7 +44,7 @@ def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
 
 
 def find_flagfiles(arguments: Sequence[str]) -> list[str]:
-    """The command line, with bare flagfile names looked up in ``experiments/flags``.
+    """The command line, with bare flagfile names looked up among those that come with this package.
 
     A file in the current directory goes first, as absl alone would find it.
 
@@ -72,4 +72,6 @@ def _find_flagfile(name: str) -> str:
         if os.path.isfile(path):
             return path
     known = ", ".join(sorted(os.listdir(FLAGFILE_DIR)))
-    raise FileNotFoundError(f"no flagfile {name!r}, neither here nor in experiments/flags: {known}")
+    raise FileNotFoundError(
+        f"no flagfile {name!r}, neither here nor among those of this package: {known}"
+    )

@@ -13,14 +13,16 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from experiments import figures, records
-from experiments.config import Config
-from experiments.progress import Progress
 from ntk_al import Network, Pool, data, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import Dataset
+from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.types import Array
+
+from . import figures, records
+from .config import Config
+from .progress import Progress
 
 _PURPOSES = ("initial labels", "weights", "training", "subset", "query", "loss prediction")
 
@@ -42,6 +44,7 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
       FileExistsError: the work directory holds another run.
       OSError: the work directory cannot be made.
       FileNotFoundError: the data is not there.
+      MissingExtraError: an optional library that is needed is not installed.
       ValueError: a pool that is too small, a model that does not take these examples, or a strategy
         that needs what the model lacks.
     """
@@ -73,6 +76,8 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
         fresh = functools.partial(_fresh_network, config, module, strategy)
         network = jax.eval_shape(fresh, dataset.x_train[:1])
         requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
+    if any("infinite_twin" in STRATEGIES[strategy].needs for strategy in config.strategy):
+        neural_tangents_compat.load()
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:

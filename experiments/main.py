@@ -1,4 +1,8 @@
-"""Runs one experiment: ``python -m experiments.main --flagfile=digits.flags``."""
+"""Runs one experiment.
+
+ntk-al run --flagfile=digits.flags
+python -m experiments.main --flagfile=digits.flags   (the same, from the root of a clone)
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
-
-from experiments import command_line, figures, loop, records
+from ntk_al._utils import extras
 from ntk_al.training import DivergedError
+
+try:
+    with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
+        import matplotlib  # noqa: F401  a run should not end because it cannot draw
+        from absl import app, flags, logging
+
+        from . import command_line, figures, loop, records
+except extras.MissingExtraError as error:
+    sys.exit(f"error: {error}")
 
 command_line.define()
 flags.adopt_module_key_flags(command_line)  # so that --help shows them
+
+_REFUSED = (ValueError, OSError, extras.MissingExtraError)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,12 +34,12 @@ def main(arguments: Sequence[str]) -> None:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
     try:
         experiment = loop.prepare(command_line.to_config(), _cache_dir())
-    except (ValueError, OSError) as error:
+    except _REFUSED as error:
         sys.exit(f"error: {error}")
     print(f"work directory: {experiment.workdir}", flush=True)
     try:
         workdir = loop.run(experiment)
-    except (DivergedError, ValueError, OSError, KeyboardInterrupt) as error:
+    except (*_REFUSED, DivergedError, KeyboardInterrupt) as error:
         what = str(error) or type(error).__name__
         sys.exit(f"error: {what}\nThe cycles that were completed are in {experiment.workdir}.")
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.config import Config
+from .config import Config
 
 
 class Progress:

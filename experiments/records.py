@@ -7,7 +7,7 @@ import os
 import subprocess
 from typing import Any
 
-from experiments.figures import ACCURACY
+from .figures import ACCURACY
 
 METRICS = "metrics.jsonl"
 
@@ -60,15 +60,23 @@ def read(workdir: str) -> list[dict[str, Any]]:
 
 
 def git_revision() -> str | None:
-    """The commit of this code, with "-dirty" if it was changed since; ``None`` outside of git."""
+    """The commit of this code, with "-dirty" if it was changed since; ``None`` outside of git.
+
+    An installed copy has none, even where the environment lies in a repository of its user.
+    """
     try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match="],
-            cwd=os.path.dirname(os.path.abspath(__file__)),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        _git("ls-files", "--error-unmatch", os.path.basename(__file__))
+        return _git("describe", "--always", "--dirty", "--abbrev=40", "--match=")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(
+        ["git", *arguments],
+        cwd=os.path.dirname(os.path.abspath(__file__)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return answer.stdout.strip()

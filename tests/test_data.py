@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
+import io
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from ntk_al import data
 from ntk_al.data import DATASETS
@@ -118,7 +123,28 @@ def test_missing_data_comes_with_the_command_that_prepares_it(tmp_path):
     assert f"data.prepare('cifar100', '{tmp_path}')" in str(error.value)
 
 
-def test_a_prepared_dataset_is_found_where_it_was_prepared(tmp_path):
+@pytest.fixture
+def written_by_tensorflow(monkeypatch):
+    """Whether TensorFlow is there to write datasets; a stand-in that can only hide devices, if not.
+
+    tensorflow-datasets needs more of it only to encode images.
+    """
+    there = importlib.util.find_spec("tensorflow") is not None
+    if not there:
+        tensorflow = types.ModuleType("tensorflow")
+        tensorflow.config = types.SimpleNamespace(set_visible_devices=lambda devices, kind: None)
+        monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
+    return there
+
+
+def encoded(image):
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0]).save(file, "png")
+    file.seek(0)
+    return file
+
+
+def test_a_prepared_dataset_is_found_where_it_was_prepared(tmp_path, written_by_tensorflow):
     """A dataset that generates itself, written by TensorFlow and read without it."""
 
     class SelfMade(tfds.core.GeneratorBasedBuilder):
@@ -136,7 +162,14 @@ def test_a_prepared_dataset_is_found_where_it_was_prepared(tmp_path):
 
         def _generate_examples(self, num):
             for i in range(num):
-                yield i, {"image": np.full((4, 4, 1), i, np.uint8), "label": i % 3}
+                image = np.full((4, 4, 1), i, np.uint8)
+                yield (
+                    i,
+                    {
+                        "image": image if written_by_tensorflow else encoded(image),
+                        "label": i % 3,
+                    },
+                )
 
     source = TfdsSource("own", SelfMade.name, flip=False)
     with pytest.raises(FileNotFoundError, match="not prepared as array_record"):
@@ -146,6 +179,16 @@ def test_a_prepared_dataset_is_found_where_it_was_prepared(tmp_path):
     assert sorted(dataset.x_train[:, 0, 0, 0].tolist()) == list(range(12))
     assert (dataset.x_train[:, 0, 0, 0] % 3 == dataset.y_train).all()
     assert len(dataset.x_test) == 6
+
+
+def test_tensorflow_does_not_see_the_accelerator_when_it_prepares(monkeypatch, tmp_path):
+    hidden = []
+    tensorflow = types.ModuleType("tensorflow")
+    tensorflow.config = types.SimpleNamespace(set_visible_devices=lambda *a: hidden.append(a))
+    monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda builder: None)
+    data.prepare("mnist", str(tmp_path))
+    assert hidden == [([], "GPU"), ([], "TPU")]
 
 
 def test_data_that_is_not_downloaded_cannot_be_prepared():

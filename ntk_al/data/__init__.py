@@ -34,6 +34,7 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
     Raises:
       ValueError: an unknown name, or arrays that do not make a classification dataset.
       FileNotFoundError: the data is not there; the message holds the command that prepares it.
+      MissingExtraError: a library that reads the dataset is not installed.
     """
     if name.endswith(".npz"):
         return load_npz(name).normalized()
@@ -43,7 +44,7 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
 
 
 def prepare(name: str, data_dir: str | None = None) -> None:
-    """Downloads a dataset, once, and prepares it for ``load``.
+    """Downloads a dataset, once, and prepares it for ``load``; this step needs TensorFlow.
 
     Args:
       name: a key of ``DATASETS`` that is read through tensorflow-datasets.
@@ -51,6 +52,7 @@ def prepare(name: str, data_dir: str | None = None) -> None:
 
     Raises:
       ValueError: a dataset that is not downloaded.
+      MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
     """
     downloaded = [key for key, source in DATASETS.items() if isinstance(source, TfdsSource)]
     checks.one_of("dataset to prepare", name, downloaded)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from ntk_al._utils import extras
 from ntk_al.data.dataset import Dataset
 
 
 def digits(*, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
     """1 797 handwritten digits of 8×8 pixels (Alpaydin and Kaynak 1998); 450 are the test set."""
     del data_dir, cache_dir  # nothing to find, nothing to keep
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
+    with extras.needed("the digits need", "scikit-learn", extra="data"):
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
 
     raw = load_digits()
     images = raw.images[..., None].astype(np.float32)

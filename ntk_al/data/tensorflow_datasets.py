@@ -12,11 +12,13 @@ import logging
 import os
 import sys
 import tempfile
+import types
 import zipfile
 from typing import Any
 
 import numpy as np
 
+from ntk_al._utils import extras
 from ntk_al.data.dataset import Dataset
 
 
@@ -39,9 +41,9 @@ class TfdsSource:
 
         Raises:
           FileNotFoundError: not prepared; the message holds the command that prepares it.
+          MissingExtraError: tensorflow-datasets is not installed.
         """
-        import tensorflow_datasets as tfds
-
+        tfds = _import_tensorflow_datasets()
         builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
         arrays = _from_cache(builder, cache_dir)
         if arrays is None:
@@ -70,9 +72,13 @@ class TfdsSource:
         """Downloads the dataset and writes it as ``array_record`` files.
 
         This is the one step that TensorFlow does; it must not take the accelerator's memory.
+
+        Raises:
+          MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
         """
-        import tensorflow as tf
-        import tensorflow_datasets as tfds
+        tfds = _import_tensorflow_datasets()
+        with extras.needed("preparing a dataset needs", "TensorFlow", extra="prepare"):
+            import tensorflow as tf
 
         for kind in ("GPU", "TPU"):
             tf.config.set_visible_devices([], kind)
@@ -87,6 +93,13 @@ class TfdsSource:
             f'  {sys.executable} -c "from ntk_al import data; '
             f"data.prepare('{self.name}', '{where}')\""
         )
+
+
+def _import_tensorflow_datasets() -> types.ModuleType:
+    with extras.needed("public datasets need", "tensorflow-datasets", extra="data"):
+        import tensorflow_datasets
+
+    return tensorflow_datasets
 
 
 def _cache_path(builder: Any, cache_dir: str) -> str:

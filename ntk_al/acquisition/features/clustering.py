@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from ntk_al._utils import extras
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features.feature_space import FeatureSpace, feature_space
 
@@ -41,8 +42,9 @@ def k_means(points: np.ndarray, num: int) -> np.ndarray:
     clusters empty.
     """
     # Here, because the import takes most of a second.
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from sklearn.exceptions import ConvergenceWarning
+    with extras.needed("clusters of features need", "scikit-learn", extra="experiments"):
+        from sklearn.cluster import KMeans, MiniBatchKMeans
+        from sklearn.exceptions import ConvergenceWarning
 
     if num > _MOST_FOR_FULL_BATCHES:
         model = MiniBatchKMeans(num, batch_size=_MINI_BATCH, n_init=3, random_state=_SEED)

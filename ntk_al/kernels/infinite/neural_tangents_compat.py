@@ -15,20 +15,32 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ntk_al._utils import extras
+
+LIGHT_INSTALLATION = "pip install --no-deps neural-tangents==0.6.5 frozendict"
+"""All that is imported of its requirements; JAX brings SciPy."""
+
 
 @functools.cache
 def load() -> types.ModuleType:
     """Imports neural-tangents, without TensorFlow.
 
     Raises:
-      ImportError: it is not installed, or JAX has moved further names.
+      MissingExtraError: it is not installed.
+      ImportError: JAX has moved further names.
     """
     _put_back_moved_names()
     # Its subpackage `experimental` imports TensorFlow and is of no use here.
     sys.modules.setdefault(
         "neural_tangents.experimental", types.ModuleType("neural_tangents.experimental")
     )
-    return importlib.import_module("neural_tangents")
+    with extras.needed(
+        "infinite-width kernels need",
+        "neural-tangents",
+        extra="infinite",
+        hint=f"or without the TensorFlow that this brings: {LIGHT_INSTALLATION}",
+    ):
+        return importlib.import_module("neural_tangents")
 
 
 def _put_back_moved_names() -> None:
