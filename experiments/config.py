@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from jax.sharding import Mesh
+
 from ntk_al._utils import checks
 from ntk_al.acquisition import BATCH_MODES, STRATEGIES, LookaheadOptions
 from ntk_al.acquisition.schemes import SCHEMES
@@ -21,6 +23,9 @@ RESTARTS = {
     "warm": "the weights of the cycle before, as in the authors' released code",
 }
 DATASET_AUGMENTATION = "dataset"
+
+DEVICES = ("one", "all")
+"""Which devices of this machine compute the kernel and the scores."""
 
 
 def _setting(
@@ -93,28 +98,44 @@ class Config:
         choices=[DATASET_AUGMENTATION, *AUGMENTATIONS],
     )
     readout: str = _setting(
-        "first_logit",
+        LookaheadOptions.readout,
         "The scalar whose gradient makes the kernel, or the kernel of all pairs of logits (small "
         "problems):",
         choices=[*READOUTS, ALL_LOGITS],
     )
     reference: str = _setting(
-        "network", "What a change of outputs is measured from:", choices=REFERENCES
+        LookaheadOptions.reference, "What a change of outputs is measured from:", choices=REFERENCES
     )
-    ridge: float = _setting(1e-4, "λ over the mean diagonal of the kernel.", least=0)
+    ridge: float = _setting(
+        LookaheadOptions.ridge, "λ over the mean diagonal of the kernel.", least=0
+    )
     precision: str = _setting(
-        "float32", "Of the Jacobian's entries, before they are multiplied:", choices=PRECISIONS
+        LookaheadOptions.precision,
+        "Of the Jacobian's entries, before they are multiplied:",
+        choices=PRECISIONS,
+    )
+    memory_budget: int | None = _setting(
+        None, "Bytes that a kernel may take on each device; default: most of what is free.", least=1
+    )
+    devices: str = _setting("one", "Devices that share the candidates:", choices=DEVICES)
+    eval_size: int | None = _setting(
+        None,
+        "Evaluation points, at which look-ahead strategies measure changes: a random subset of the "
+        "candidates; default: all of them.",
+        least=1,
     )
     batch_mode: str = _setting(
-        "top_k",
+        LookaheadOptions.batch_mode,
         f"Batches of look-ahead strategies: {', or '.join(BATCH_MODES.values())}:",
         choices=BATCH_MODES,
     )
     criterion: str = _setting(
-        "mlmoc", "What naive, one_step and infinite_ntk measure:", choices=CRITERIA
+        LookaheadOptions.criterion,
+        "What naive, one_step and infinite_ntk measure:",
+        choices=CRITERIA,
     )
     move_network: bool = _setting(
-        False,
+        LookaheadOptions.move_network,
         "Whether labels of a sequential query move the network's outputs too, and with them "
         "pseudo-labels and reference.",
     )
@@ -155,6 +176,12 @@ class Config:
                 f"query_size ({self.query_size}) is larger than subset_size ({self.subset_size}), "
                 "the number of candidates that a cycle scores; raise subset_size"
             )
+        if self.eval_size is not None and self.eval_size > self.subset_size:
+            raise ValueError(
+                f"eval_size ({self.eval_size}) is larger than subset_size ({self.subset_size}), "
+                "the number of candidates that evaluation points are drawn from"
+            )
+        self.lookahead("none")  # raises what the options of look-ahead strategies raise
         checks.positive("learning_rate", self.learning_rate)
         checks.rate("dropout", self.dropout)
         checks.positive("retraining_rate", self.retraining_rate)
@@ -171,9 +198,11 @@ class Config:
             augmentation=dataset_augmentation if own else self.augmentation,
         )
 
-    def lookahead(self, dataset_augmentation: str) -> LookaheadOptions:
+    def lookahead(self, dataset_augmentation: str, mesh: Mesh | None = None) -> LookaheadOptions:
         """Choices of the look-ahead strategies, on a dataset with that augmentation of its own."""
         return LookaheadOptions(
+            memory_budget=self.memory_budget,
+            mesh=mesh,
             readout=self.readout,
             reference=self.reference,
             ridge=self.ridge,

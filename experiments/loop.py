@@ -12,8 +12,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from ntk_al import Network, Pool, data, models, training
+from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import Dataset
@@ -24,7 +26,15 @@ from . import figures, records
 from .config import Config
 from .progress import Progress
 
-_PURPOSES = ("initial labels", "weights", "training", "subset", "query", "loss prediction")
+_PURPOSES = (
+    "initial labels",
+    "weights",
+    "training",
+    "subset",
+    "query",
+    "loss prediction",
+    "evaluation points",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Experiment:
     dataset: Dataset
     module: nn.Module
     workdir: str
+    mesh: Mesh | None = None
 
 
 def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
@@ -82,7 +93,7 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise OSError(f"the work directory {workdir} cannot be made: {error.strerror}") from error
-    return Experiment(config, dataset, module, workdir)
+    return Experiment(config, dataset, module, workdir, _mesh(config))
 
 
 def run(experiment: Experiment) -> str:
@@ -180,7 +191,8 @@ def _query(
         y_labeled=dataset.y_train[pool.labeled],
         x=dataset.x_train[ids],
         ids=ids,
-        options=config.lookahead(dataset.augmentation),
+        options=config.lookahead(dataset.augmentation, experiment.mesh),
+        x_eval=_evaluation_points(config, dataset.x_train[ids], cycle),
     )
     return SCHEMES[config.scheme](
         _key(config, "query", cycle),
@@ -189,6 +201,20 @@ def _query(
         config.query_size,
         lambda i: int(dataset.y_train[i]),
     )
+
+
+def _evaluation_points(config: Config, x: np.ndarray, cycle: int) -> np.ndarray | None:
+    """A random subset of the candidates; ``None`` where all of them are evaluation points."""
+    if config.eval_size is None:
+        return None
+    chosen = jax.random.permutation(_key(config, "evaluation points", cycle), len(x))
+    return x[np.asarray(chosen)[: config.eval_size]]
+
+
+def _mesh(config: Config) -> Mesh | None:
+    if config.devices == "one":
+        return None
+    return jax.make_mesh((jax.device_count(),), (MESH_AXIS,))
 
 
 def _key(config: Config, purpose: str, cycle: int = 0) -> Array:

@@ -11,6 +11,7 @@ import pytest
 
 from ntk_al import data, models, training
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig, losses
+from ntk_al.training.augmentation import shift, shift_and_flip
 from tests import helpers
 
 KEY = jax.random.key(0)
@@ -114,7 +115,7 @@ def test_fewer_examples_than_a_batch_holds_are_enough():
 def test_shift_moves_an_image_by_at_most_an_eighth():
     image = np.zeros((200, 16, 16, 1), np.float32)
     image[:, 8, 8] = 1
-    moved = np.argwhere(np.asarray(training.shift(KEY, image)) == 1)[:, 1:3]
+    moved = np.argwhere(np.asarray(shift(KEY, image)) == 1)[:, 1:3]
     assert len(moved) == 200
     assert set((moved - 8).ravel().tolist()) == {-2, -1, 0, 1, 2}
 
@@ -122,7 +123,7 @@ def test_shift_moves_an_image_by_at_most_an_eighth():
 def test_shift_and_flip_mirrors_about_half_of_the_images():
     image = np.zeros((400, 6, 6, 1), np.float32)  # 6 // 8 = 0: no shift
     image[:, 0, 0] = 1
-    flipped = np.asarray(training.shift_and_flip(KEY, image))
+    flipped = np.asarray(shift_and_flip(KEY, image))
     assert 150 < flipped[:, 0, 5].sum() < 250
     np.testing.assert_allclose(flipped.sum((1, 2, 3)), 1)
 

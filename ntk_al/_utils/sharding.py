@@ -24,13 +24,8 @@ def check(mesh: Mesh | None) -> None:
         )
 
 
-def checked(mesh: Mesh | None) -> Mesh | None:
-    """The mesh, leaving to XLA how arrays outside of a ``shard_map`` are laid out.
-
-    Raises:
-      ValueError: it does not have the one axis ``pool``.
-    """
-    check(mesh)
+def automatic(mesh: Mesh | None) -> Mesh | None:
+    """The mesh, leaving to XLA how arrays outside of a ``shard_map`` are laid out."""
     return None if mesh is None else Mesh(mesh.devices, mesh.axis_names)
 
 

@@ -22,6 +22,7 @@ from jax.sharding import Mesh
 from ntk_al import kernels
 from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import to_default, widest
+from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, tiles
 from ntk_al.lookahead.criteria import Evaluation, RankC, RankOne
 from ntk_al.lookahead.full_posterior import FullPosterior
@@ -161,7 +162,7 @@ def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
     x_pool = problem.x_pool
     if options.mesh is not None:
         x_pool = _fill(x_pool, -len(x_pool) % options.mesh.size)
-    return kernels.blocks(
+    return unchecked_blocks(
         problem.network,
         problem.x_labeled,
         x_pool,
@@ -181,7 +182,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
       theta: from ``kernel_blocks`` with the same options.
       options: of the score.
     """
-    mesh, num_pool = sharding.checked(options.mesh), len(problem.x_pool)
+    mesh, num_pool = sharding.automatic(options.mesh), len(problem.x_pool)
     num_filled = theta.labeled_pool.shape[1] - num_pool
     pool_logits = problem.pool_logits
     if mesh is not None:
@@ -233,7 +234,7 @@ def condition(
         theta = kernel_blocks(square, options)
     if options.mesh is not None:
         num = len(square.x_pool)
-        everywhere = sharding.everywhere(sharding.checked(options.mesh))
+        everywhere = sharding.everywhere(sharding.automatic(options.mesh))
         parts = (theta.labeled, theta.labeled_pool, theta.eval_pool)
         labeled, cross, pool = (jnp.asarray(everywhere(part)) for part in parts)
         theta = GramBlocks.square(labeled, cross[:, :num], pool[:num, :num])

@@ -40,7 +40,7 @@ def _points(given: CandidateSet) -> tuple[Factor, Points]:
         memory_budget=options.memory_budget,
         mesh=options.mesh,
     )
-    theta = jnp.asarray(sharding.everywhere(sharding.checked(options.mesh))(theta))
+    theta = jnp.asarray(sharding.everywhere(sharding.automatic(options.mesh))(theta))
     factor = posterior.factorize(theta[:, :num_labeled], given.residual, ridge=options.ridge)
     return factor, factor.at(theta[:, num_labeled:], given.network_logits)
 

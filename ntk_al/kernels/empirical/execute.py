@@ -42,7 +42,7 @@ def kernel_blocks(
       ValueError: a budget that is too small; a kernel that is not finite, with the layer where that
         begins.
     """
-    mesh = sharding.checked(mesh)
+    mesh = sharding.automatic(mesh)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)

@@ -109,10 +109,37 @@ def blocks(
     if x_eval is not None:
         sets["x_eval"] = x_eval
     _check(network, sets, readout, precision, mesh)
-    pairs = ((0, 0), (0, 1), (1, 1)) if x_eval is None else ((0, 0), (0, 1), (0, 2), (2, 1))
+    return unchecked_blocks(
+        network,
+        x_labeled,
+        x_pool,
+        x_eval,
+        readout=readout,
+        precision=precision,
+        memory_budget=memory_budget,
+        mesh=mesh,
+    )
+
+
+def unchecked_blocks(
+    network: Network,
+    x_labeled: ArrayLike,
+    x_pool: ArrayLike,
+    x_eval: ArrayLike | None = None,
+    *,
+    readout: str,
+    precision: str,
+    memory_budget: int | None,
+    mesh: Mesh | None,
+) -> GramBlocks:
+    """``blocks`` of arguments that were checked already: inputs are large, and scanned once."""
+    sets: tuple[ArrayLike, ...] = (x_labeled, x_pool)
+    pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
+    if x_eval is not None:
+        sets, pairs = (*sets, x_eval), ((0, 0), (0, 1), (0, 2), (2, 1))
     theta, norms = execute.kernel_blocks(
         network,
-        tuple(sets.values()),
+        sets,
         pairs,
         diagonals=() if x_eval is None else (1,),
         readout=readout,
@@ -138,7 +165,7 @@ def _check(
 ) -> None:
     checks.one_of("readout", readout, READOUTS)
     checks.one_of("precision", precision, PRECISIONS)
-    sharding.checked(mesh)
+    sharding.check(mesh)
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
         checks.inputs(name, x)
