@@ -11,7 +11,7 @@ from ntk_al.types import Array, ArrayLike
 
 
 def default_size() -> int:
-    """Examples in one pass through a network: what a CPU's caches hold, or what fills a GPU."""
+    """Examples in one pass through a network: few enough for a CPU, or enough for a GPU."""
     return 64 if jax.default_backend() == "cpu" else 512
 
 
@@ -20,16 +20,20 @@ def map_batches(
 ) -> Array:
     """Applies a row-wise function to ``x`` in batches of one shape; the last one is padded.
 
-    The batches are driven from Python and not by a loop primitive: inside one, convolutions run an
-    order of magnitude slower on CPUs.
+    A Python loop drives the batches, because convolutions inside a loop primitive run an order of
+    magnitude slower on CPUs.
 
     Args:
-      function: maps ``[B, ...]`` to ``[B, ...]``, each row on its own.
+      function: maps ``[B, ...]`` to ``[B, ...]``, and treats each row independently.
       x: inputs, ``[N, ...]``, N ≥ 1.
-      batch_size: the most rows that ``function`` sees at once; ``None`` suits the device.
+      batch_size: the largest number of rows in one call; ``None`` chooses it by the device.
 
     Returns:
       ``function(x)``, ``[N, ...]``.
+
+    Example:
+      >>> map_batches(lambda x: 2 * x, jnp.arange(3.0), batch_size=2).tolist()
+      [0.0, 2.0, 4.0]
     """
     num_rows = x.shape[0]
     batch_size = min(batch_size or default_size(), num_rows)
@@ -38,7 +42,7 @@ def map_batches(
         batch = x[start : start + batch_size]
         missing = batch_size - batch.shape[0]
         if missing:
-            # Repeats a real row: a row of zeros may be outside what the function can take.
+            # Repeats a real row, since the function may not accept a row of zeros.
             filler = jnp.broadcast_to(batch[-1:], (missing, *batch.shape[1:]))
             batch = jnp.concatenate([jnp.asarray(batch), filler])
         outputs.append(function(jnp.asarray(batch))[: batch_size - missing])
