@@ -12,14 +12,14 @@ from jax.sharding import PartitionSpec as P
 from ntk_al.types import ArrayLike, PyTree
 
 MESH_AXIS = "pool"
-"""The axis of a mesh over which samples and candidates are shared."""
+"""The axis of a mesh along which samples and candidates are divided."""
 
 
 def checked(mesh: Mesh | None) -> Mesh | None:
-    """The mesh, leaving to XLA how arrays outside of a ``shard_map`` are laid out.
+    """Checks a mesh, and returns it so that XLA lays out the arrays outside a ``shard_map``.
 
     Raises:
-      ValueError: it does not have the one axis ``pool``.
+      ValueError: the mesh does not have ``pool`` as its only axis.
     """
     if mesh is not None and mesh.axis_names != (MESH_AXIS,):
         raise ValueError(
@@ -30,17 +30,17 @@ def checked(mesh: Mesh | None) -> Mesh | None:
 
 
 def share(mesh: Mesh, x: ArrayLike) -> jax.Array:
-    """An array that every process has, with its rows shared by the devices."""
+    """Divides the rows of an array, of which every process has all, among the devices."""
     return jax.device_put(np.asarray(x), NamedSharding(mesh, P(MESH_AXIS)))
 
 
 def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
-    """A tree that every process has, whole on each device."""
+    """Copies a tree, of which every process has all, to each device."""
     return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
 
 
 def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
-    """Brings a shared array whole to every process; nothing without a mesh."""
+    """A function that gathers a divided array on every process; the identity without a mesh."""
     if mesh is None:
         return lambda x: x
     gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
