@@ -1,15 +1,29 @@
+"""The documentation is true where a program can tell: its code runs, its names and links exist."""
+
 from __future__ import annotations
 
 import pathlib
 import re
 
 import numpy as np
+import pytest
 
 from experiments import command_line
 from ntk_al import lookahead, network
 from ntk_al.acquisition import STRATEGIES
+from ntk_al.kernels import PRECISIONS
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+README = (ROOT / "README.md").read_text()
+DOCS = "\n".join(path.read_text() for path in PAGES if path.parent.name == "docs")
+OPTIONS = [
+    *lookahead.CRITERIA,
+    *lookahead.REFERENCES,
+    *network.READOUTS,
+    lookahead.ALL_LOGITS,
+    *PRECISIONS,
+]
 
 
 def test_the_python_of_the_readme_runs_from_top_to_bottom():
@@ -24,8 +38,41 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom():
     assert np.isfinite(np.delete(names["scores"], 17)).all()
 
 
-def test_the_readme_names_every_flagfile_strategy_and_option():
+def test_the_readme_is_short_and_all_python_is_in_it():
+    assert len(README.splitlines()) <= 150
+    assert "```python" not in DOCS
+
+
+def test_the_readme_names_every_flagfile():
     for path in pathlib.Path(command_line.FLAGFILE_DIR).iterdir():
         assert f"`{path.name}`" in README
-    for name in [*STRATEGIES, *lookahead.CRITERIA, *lookahead.REFERENCES, *network.READOUTS]:
-        assert f"`{name}`" in README
+
+
+def test_the_docs_name_every_strategy():
+    page = (ROOT / "docs" / "strategies.md").read_text()
+    for name in STRATEGIES:
+        assert f"`{name}`" in page
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_the_readme_and_the_docs_name_every_option(option):
+    assert f"`{option}`" in README
+    assert f"`{option}`" in (ROOT / "docs" / "mathematics.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if link.startswith("https://"):
+            continue
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        if heading:
+            assert heading in headings(target), link
+
+
+def headings(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}

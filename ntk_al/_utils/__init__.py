@@ -1,1 +1,1 @@
-"""What every floor stands on; nothing here knows of networks."""
+"""Helpers that all other packages use; nothing here knows about networks."""

@@ -15,7 +15,7 @@ from ntk_al.types import Array, ArrayLike
 
 
 def default_size() -> int:
-    """Examples in one pass through a network: what a CPU's caches hold, or what fills a GPU."""
+    """Examples in one pass through a network: few enough for a CPU, or enough for a GPU."""
     return 64 if jax.default_backend() == "cpu" else 512
 
 
@@ -48,6 +48,10 @@ def map_batches(
 
     Returns:
       ``function(*arrays)``, ``[N, ...]``.
+
+    Example:
+      >>> map_batches(lambda x: 2 * x, jnp.arange(3.0), batch_size=2).tolist()
+      [0.0, 2.0, 4.0]
     """
     outputs = [
         function(*batch)[repeated:]

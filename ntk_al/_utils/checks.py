@@ -1,6 +1,7 @@
-"""Early, readable refusals of bad input. Values are looked at only where they are known.
+"""Checks of arguments, which fail early and with a readable message.
 
-Under ``jax.jit`` an argument is a tracer: its shape and dtype are checked, its values cannot be.
+Under ``jax.jit`` an argument is a tracer: its shape and dtype are checked, but its values are not
+known yet and cannot be.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ def is_traced(*trees: object) -> bool:
 
 
 def one_of(kind: str, name: str, known: Mapping[str, object] | Iterable[str]) -> None:
-    """Raises ValueError, listing what is known, unless ``name`` is one of ``known``."""
+    """Raises ValueError, and lists the known names, unless ``name`` is one of them.
+
+    Example:
+      >>> one_of("criterion", "mloc", ["mlmoc", "emoc"])
+      Traceback (most recent call last):
+      ValueError: unknown criterion 'mloc'; known: emoc, mlmoc
+    """
     names = sorted(known)
     if name not in names:
         raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(names)}")
@@ -34,14 +41,14 @@ def positive(name: str, value: float) -> None:
 
 
 def at_least(name: str, value: float, least: float) -> None:
-    """Raises ValueError unless ``value`` is a finite number that is not below ``least``."""
+    """Raises ValueError unless ``value`` is a finite number of at least ``least``."""
     _number(name, value)
     if not (np.isfinite(value) and value >= least):
         raise ValueError(f"{name} must be a finite number of at least {least}, got {value!r}")
 
 
 def rate(name: str, value: float) -> None:
-    """Raises ValueError unless ``value`` is a share that something is left of: 0 ≤ value < 1."""
+    """Raises ValueError unless 0 ≤ value < 1."""
     _number(name, value)
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be a number of at least 0 and below 1, got {value!r}")
@@ -54,7 +61,10 @@ def _number(name: str, value: object) -> None:
 
 
 def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
-    """Raises ValueError if a known ``x`` holds NaN or infinity, naming the first row that does."""
+    """Raises ValueError if ``x`` has NaN or infinite entries, and names the first one.
+
+    Tracers and integers pass.
+    """
     if is_traced(x) or not jnp.issubdtype(x.dtype, jnp.inexact):
         return
     if isinstance(x, np.ndarray):
@@ -87,7 +97,10 @@ def inputs(name: str, x: ArrayLike) -> None:
 
 
 def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) -> None:
-    """Raises ValueError unless both batches hold examples of one shape."""
+    """Raises ValueError unless the examples of both batches have the same shape and kind.
+
+    Integers and floats are different kinds: raw images beside normalized ones.
+    """
     if x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
             f"{first} holds examples of shape {x1.shape[1:]} but {second} of shape {x2.shape[1:]}; "
@@ -101,7 +114,7 @@ def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) ->
 
 
 def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
-    """Raises ValueError if known class ids are outside 0..C-1."""
+    """Raises ValueError if class ids are outside 0..C-1; tracers pass."""
     if is_traced(y) or y.size == 0:
         return
     low, high = int(y.min()), int(y.max())
@@ -113,13 +126,24 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
 
 
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
-    """Class ids ``[N]`` or real targets ``[N, C]`` as real targets, one-hot where they were ids.
+    """Converts class ids to one-hot targets, and checks real targets.
 
-    Lists are taken as arrays.
+    Args:
+      name: what messages call ``y``.
+      y: class ids ``[N]`` or real targets ``[N, C]``; lists are accepted as well.
+      num_examples: N.
+      num_classes: C.
+
+    Returns:
+      Real targets, ``[N, C]``.
 
     Raises:
-      TypeError: ``y`` is neither integer ids nor real targets.
+      TypeError: ``y`` holds neither integer class ids nor real targets.
       ValueError: wrong shape, ids out of range, NaN or infinite targets.
+
+    Example:
+      >>> targets("y", [2, 0], num_examples=2, num_classes=3).tolist()
+      [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
     if isinstance(y, list | tuple):
         y = np.asarray(y)

@@ -14,11 +14,12 @@ from ntk_al.types import PyTree
 
 @contextlib.contextmanager
 def widest(*operands: object) -> Iterator[jnp.dtype]:
-    """A block in which float64 exists, where the backend computes it; yields the dtype to use.
+    """Enables float64 inside a block where the backend has it, and yields the dtype to use.
 
     S = Θ(Q, Q) − Θ(Q, L) A⁻¹ Θ(L, Q) subtracts nearly equal numbers, and A may have a condition
-    number of a million: float32 would lose the ranking there. TPUs have no float64 units, and
-    operands that are traced are lowered later, outside of this block: both keep the default dtype.
+    number of a million: float32 would lose the ranking there. TPUs
+    have no float64 units, and traced operands are lowered later, outside this block; in both cases
+    the dtype is the default one.
     """
     if checks.is_traced(operands) or jax.default_backend() == "tpu":
         yield jnp.result_type(float)
@@ -28,5 +29,5 @@ def widest(*operands: object) -> Iterator[jnp.dtype]:
 
 
 def to_default(tree: PyTree) -> PyTree:
-    """The leaves in the default float dtype of the process, so that float64 does not leak out."""
+    """Casts the leaves to the default float dtype of the process: float64 does not leak out."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)), tree)

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 from ntk_al.types import ArrayLike, PyTree
 
 MESH_AXIS = "pool"
-"""The axis of a mesh over which samples and candidates are shared."""
+"""The axis of a mesh along which samples and candidates are divided."""
 
 
 def check(mesh: Mesh | None) -> None:
@@ -30,17 +30,17 @@ def automatic(mesh: Mesh | None) -> Mesh | None:
 
 
 def share(mesh: Mesh, x: ArrayLike) -> jax.Array:
-    """An array that every process has, with its rows shared by the devices."""
+    """Divides the rows of an array, of which every process has all, among the devices."""
     return jax.device_put(np.asarray(x), NamedSharding(mesh, P(MESH_AXIS)))
 
 
 def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
-    """A tree that every process has, whole on each device."""
+    """Copies a tree, of which every process has all, to each device."""
     return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
 
 
 def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
-    """Brings a shared array whole to every process; nothing without a mesh."""
+    """A function that gathers a divided array on every process; the identity without a mesh."""
     if mesh is None:
         return lambda x: x
     gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))

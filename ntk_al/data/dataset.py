@@ -1,4 +1,4 @@
-"""What a dataset is: four arrays on the host, and how its images may be augmented."""
+"""A dataset: four arrays on the host, and how its images may be augmented."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ class Dataset:
     """A classification dataset. An example's stable id is its row in ``x_train``.
 
     Attributes:
-      name: for records and messages.
+      name: used in records and messages.
       x_train: ``[N, ...]``; uint8 images as read, float32 once normalized.
       y_train: class ids, ``[N]``, int32.
       x_test: ``[M, ...]``, of the same kind as ``x_train``.
       y_test: class ids, ``[M]``, int32.
       num_classes: C.
-      augmentation: what training does to its images unless told otherwise, a key of
-        ``training.AUGMENTATIONS``.
+      augmentation: the default augmentation of its images, a key of ``training.AUGMENTATIONS``.
+
+    Example:
+      >>> x, y = np.array([[0.0], [2.0]]), np.array([0, 1])
+      >>> Dataset("tiny", x, y, x, y, num_classes=2).normalized().x_train.tolist()
+      [[-1.0], [1.0]]
     """
 
     name: str
@@ -50,7 +54,10 @@ class Dataset:
         checks.same_example_shape("x_train", self.x_train, "x_test", self.x_test)
 
     def normalized(self) -> Dataset:
-        """Zero mean and unit variance by channel, with the statistics of the training images."""
+        """The dataset with zero mean and unit variance per channel of the training images.
+
+        The same shift and scale are applied to the test images.
+        """
         axes = tuple(range(self.x_train.ndim - 1))
         mean = self.x_train.mean(axes, dtype=np.float64)
         std = self.x_train.std(axes, dtype=np.float64)
@@ -63,8 +70,8 @@ class Dataset:
 
 
 class Source(Protocol):
-    """Reads one dataset, not yet normalized."""
+    """A function that reads one dataset, not yet normalized."""
 
     def __call__(self, *, data_dir: str | None, cache_dir: str | None) -> Dataset:
-        """The dataset, from ``data_dir`` or from an earlier reading kept in ``cache_dir``."""
+        """Reads the dataset from ``data_dir``, or a decoded copy of it from ``cache_dir``."""
         ...

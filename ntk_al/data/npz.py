@@ -1,4 +1,4 @@
-"""A user's own arrays."""
+"""A user's own arrays, from a ``.npz`` file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def load_npz(path: str) -> Dataset:
     """Reads a ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
 
-    Images may be ``[N, H, W]`` or ``[N, H, W, channels]``; anything else ``[N, ...]`` is kept as it
-    is. Labels are class ids from 0; C is one more than the largest.
+    Images may be ``[N, H, W]`` or ``[N, H, W, channels]``; arrays of any other shape ``[N, ...]``
+    are kept as they are. Labels are class ids from 0, and C is the largest one plus 1.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      The dataset, not yet normalized.
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: arrays that are missing, or that do not make a classification dataset.
+      ValueError: missing arrays, or arrays that do not make a classification dataset.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"no such file: {os.path.abspath(path)}")
@@ -31,14 +37,14 @@ def load_npz(path: str) -> Dataset:
     highest = int(labels.max(initial=0))
     if highest >= max(2, labels.size) and integer:
         raise ValueError(
-            f"{path} has labels up to {highest} for {labels.size} examples; class ids count from 0 "
-            "without gaps, and np.unique(y, return_inverse=True)[1] makes them so"
+            f"{path} has labels up to {highest} for {labels.size} examples; class ids must count "
+            "from 0 without gaps; np.unique(y, return_inverse=True)[1] renumbers them"
         )
     return Dataset(path, x_train, y_train, x_test, y_test, num_classes=max(2, 1 + highest))
 
 
 def _as_images(x: np.ndarray) -> np.ndarray:
-    """With an axis of channels where there is none, and 0 and 1 for truth values."""
+    """Adds the axis of channels if it is missing, and turns booleans into 0 and 1."""
     if x.dtype == bool:
         x = x.astype(np.uint8)
     return x[..., None] if x.ndim == 3 else x

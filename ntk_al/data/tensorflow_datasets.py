@@ -28,7 +28,7 @@ class TfdsSource:
 
     Attributes:
       name: the key of this source in ``DATASETS``.
-      tfds_name: its name there.
+      tfds_name: its name in tensorflow-datasets.
       flip: whether a mirrored image still shows the same class.
     """
 
@@ -40,7 +40,7 @@ class TfdsSource:
         """Reads both splits.
 
         Raises:
-          FileNotFoundError: not prepared; the message holds the command that prepares it.
+          FileNotFoundError: the dataset is not prepared; the message contains the command for it.
           MissingExtraError: tensorflow-datasets is not installed.
         """
         tfds = _import_tensorflow_datasets()
@@ -71,7 +71,7 @@ class TfdsSource:
     def prepare(self, data_dir: str | None = None) -> None:
         """Downloads the dataset and writes it as ``array_record`` files.
 
-        This is the one step that TensorFlow does; it must not take the accelerator's memory.
+        Only this step uses TensorFlow, which must not occupy the memory of the accelerator.
 
         Raises:
           MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
@@ -89,7 +89,7 @@ class TfdsSource:
         where = os.path.dirname(os.path.dirname(str(builder.data_dir)))
         return (
             f"{self.name} is not prepared as array_record files in {where}. If it is "
-            "elsewhere, say so with data_dir. To download and prepare it there:\n"
+            "elsewhere, pass that directory as data_dir. To download and prepare it:\n"
             f'  {sys.executable} -c "from ntk_al import data; '
             f"data.prepare('{self.name}', '{where}')\""
         )
@@ -114,7 +114,7 @@ def _from_cache(builder: Any, cache_dir: str | None) -> dict[str, np.ndarray] | 
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        logging.warning("reading the dataset anew: the cached copy %s is broken (%s)", path, error)
+        logging.warning("the cached copy %s is broken (%s); reading the dataset again", path, error)
         return None
 
 
@@ -125,7 +125,7 @@ def _to_cache(builder: Any, cache_dir: str | None, arrays: dict[str, np.ndarray]
     temporary = None
     try:
         os.makedirs(cache_dir, exist_ok=True)
-        # Renamed once whole, so that a killed run or a full disk leaves no broken copy behind.
+        # Renamed once it is complete: a killed run or a full disk leaves no broken copy behind.
         with tempfile.NamedTemporaryFile(dir=cache_dir, suffix=".tmp", delete=False) as file:
             temporary = file.name
             np.savez(file, **arrays)  # type: ignore[arg-type]

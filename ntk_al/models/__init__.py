@@ -1,8 +1,8 @@
 """Flax Linen networks, by name.
 
 Every model maps images ``[N, H, W, channels]`` (``mlp``: inputs of any shape) to logits ``[N, C]``
-through ``module.apply(variables, x, train=False)``. To add one, add a row. One that also has a
-method ``with_stages``, as ``ResNet18`` has it, can be given a prediction of its losses.
+through ``module.apply(variables, x, train=False)``. To add a model, write it and add a row to
+``MODELS``. A model with a method ``with_stages``, as ``ResNet18`` has, can also predict its losses.
 """
 
 from __future__ import annotations
@@ -31,16 +31,24 @@ MODELS: dict[str, type[nn.Module]] = {
 
 
 def build(name: str, num_classes: int, **options: float | None) -> nn.Module:
-    """A model by name, with the options that are not ``None``.
+    """Builds a model by name.
 
     Args:
       name: a key of ``MODELS``.
       num_classes: C.
-      **options: attributes of the module, such as ``width``, ``blocks`` and ``dropout``.
+      **options: attributes of the module, such as ``width``, ``blocks`` and ``dropout``; ``None``
+        keeps the model's own default.
+
+    Returns:
+      The module, without variables.
 
     Raises:
-      ValueError: an unknown model, an option that it does not have (the message lists those it
-        has), or a value out of range.
+      ValueError: an unknown model, an option that the model does not have (the message lists its
+        options), or a value out of range.
+
+    Example:
+      >>> build("mlp", 10, width=32, blocks=None).width
+      32
     """
     checks.one_of("model", name, MODELS)
     model = MODELS[name]

@@ -1,4 +1,4 @@
-"""The layers that every convolutional model here is made of."""
+"""Layers that the models share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ntk_al.types import Array
 
 
 def conv(features: int, size: int = 3, stride: int = 1, name: str | None = None) -> nn.Conv:
-    """A square convolution without bias (a BatchNorm follows or leads), He-initialized."""
+    """A square convolution, He-initialized; a BatchNorm before or after it replaces its bias."""
     return nn.Conv(
         features,
         (size, size),
@@ -29,11 +29,12 @@ def batch_norm(x: Array, *, train: bool) -> Array:
 
 
 def head(features: Array, num_classes: int, dropout: float, *, train: bool) -> Array:
-    """The last layer, after dropout of its inputs if the rate is above 0; ``[N, d]`` to ``[N, C]``.
+    """The last layer, with dropout of its inputs if the rate is above 0; ``[N, d]`` to ``[N, C]``.
 
-    Dropout is nowhere else. Before a BatchNorm it would change the variance from training to
-    inference, and the running statistics would be wrong (Li et al. 2019, arXiv:1801.05134); here
-    none comes after it. To draw from such a network is to draw its last layer's weights alone.
+    There is no dropout elsewhere. Dropout before a BatchNorm makes the variance differ between
+    training and inference, so the running statistics would be wrong (Li et al. 2019,
+    arXiv:1801.05134); no BatchNorm follows this layer. Draws of dropout therefore change the
+    weights of the last layer only.
     """
     if dropout > 0:
         features = nn.Dropout(dropout, deterministic=not train)(features)

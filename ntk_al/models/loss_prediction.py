@@ -18,37 +18,37 @@ from ntk_al.types import Array, ArrayLike, PyTree
 class LossPrediction(nn.Module):
     """The loss-prediction module of Section 3.2 and Figure 2.
 
-    The output of each stage is averaged over its pixels and goes through a layer of its own with
-    ReLU; together they go through a last one.
+    The output of each stage is averaged over its pixels and goes through a Dense layer of its own
+    with ReLU. The results are concatenated and go through a last Dense layer.
 
     Attributes:
-      units: of the layer of each stage; 128 in the paper.
+      units: units of each stage's layer; 128 in the paper.
     """
 
     units: int = 128
 
     @nn.compact
     def __call__(self, stages: tuple[Array, ...]) -> Array:
-        """Outputs of the stages, ``[N, h, w, c]`` each, to predicted losses ``[N]``."""
+        """Maps the outputs of the stages, ``[N, h, w, c]`` each, to predicted losses ``[N]``."""
         embedded = [nn.relu(nn.Dense(self.units)(stage.mean((1, 2)))) for stage in stages]
         return nn.Dense(1)(jnp.concatenate(embedded, axis=-1))[:, 0]
 
 
 class WithLossPrediction(nn.Module):
-    """A network beside which a small module predicts the loss of each input.
+    """A network with a small module beside it that predicts the loss of each input.
 
-    Called as a network it is its backbone: the same logits, features and tangent kernel.
+    Called like any network, it has the logits, features and tangent kernel of its backbone.
 
     Attributes:
       backbone: a module with a method ``with_stages(x, train)`` that returns the logits and the
-        outputs ``[N, h, w, c]`` of its stages. The paper takes the four stages of ResNet18; here
-        WideResNet gives its three, and ConvNet its three convolutions.
+        outputs ``[N, h, w, c]`` of its stages. The paper uses the four stages of ResNet18;
+        here WideResNet offers its three stages, and ConvNet its three convolutions.
     """
 
     backbone: nn.Module
 
     def setup(self) -> None:
-        """The module beside the backbone."""
+        """Creates the module beside the backbone."""
         self.loss_prediction = LossPrediction()
 
     def __call__(self, x: Array, train: bool = False) -> Array:
@@ -63,8 +63,9 @@ class WithLossPrediction(nn.Module):
 
         Args:
           x: images, ``[N, H, W, channels]``.
-          train: as the backbone takes it.
-          stop: whether no gradient goes from the predicted losses into the backbone; may be traced.
+          train: passed on to the backbone.
+          stop: whether to stop the gradients of the predicted losses before the backbone; may be
+        traced.
         """
         logits, stages = self.backbone.with_stages(x, train=train)
         stages = tuple(jnp.where(stop, jax.lax.stop_gradient(s), s) for s in stages)
@@ -72,17 +73,20 @@ class WithLossPrediction(nn.Module):
 
 
 def has_stages(module: nn.Module | type[nn.Module]) -> bool:
-    """Whether ``with_loss_prediction`` takes networks of this module."""
+    """Whether ``with_loss_prediction`` accepts networks with this module."""
     return hasattr(module if isinstance(module, type) else type(module), "with_stages")
 
 
 def with_loss_prediction(key: Array, network: Network, x: ArrayLike) -> Network:
-    """The network with a fresh loss-prediction module beside it, which training will fit along.
+    """Puts a fresh loss-prediction module beside a network; training then fits both.
 
     Args:
-      key: of the module's weights.
-      network: a network whose module has stages, before it is trained. Its variables are kept.
-      x: inputs, ``[N, ...]``, of which the shape is used.
+      key: PRNG key for the weights of the loss-prediction module.
+      network: a network whose module has stages, not trained yet. Its variables are kept.
+      x: inputs, ``[N, ...]``; only their shape is used.
+
+    Returns:
+      A network whose module is ``WithLossPrediction``.
 
     Raises:
       ValueError: the network's module has no stages.
@@ -90,8 +94,8 @@ def with_loss_prediction(key: Array, network: Network, x: ArrayLike) -> Network:
     if not has_stages(network.module):
         raise ValueError(
             f"{type(network.module).__name__} has no method with_stages(x, train) that returns the "
-            "logits and a tuple of the outputs [N, h, w, c] of its stages; losses are predicted "
-            "from those"
+            "logits and a tuple of the outputs [N, h, w, c] of its stages, from which losses are "
+            "predicted"
         )
     variables = {name: {"backbone": value} for name, value in network.variables.items()}
     variables["params"]["loss_prediction"] = _init(key, network, jnp.asarray(x[:1]))
@@ -99,10 +103,17 @@ def with_loss_prediction(key: Array, network: Network, x: ArrayLike) -> Network:
 
 
 def predicted_losses(network: Network, x: ArrayLike) -> Array:
-    """Predicted losses ``[N]`` at inputs ``[N, ...]``: only their order means something.
+    """Predicts the losses of inputs; only the order of the predictions is meaningful.
+
+    Args:
+      network: a network from ``with_loss_prediction``, after training.
+      x: inputs, ``[N, ...]``.
+
+    Returns:
+      Predicted losses, ``[N]``.
 
     Raises:
-      ValueError: a network without a loss-prediction module; predictions that are not finite.
+      ValueError: a network without a loss-prediction module, or predictions that are not finite.
     """
     if not isinstance(network.module, WithLossPrediction):
         raise ValueError(

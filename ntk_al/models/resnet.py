@@ -16,7 +16,7 @@ class ResNet18(nn.Module):
     Attributes:
       num_classes: C.
       width: channels of the first stage; each later stage has twice the channels of the one before.
-      dropout: rate of dropout before the last layer, 0 for none; ``layers.head`` says why there.
+      dropout: rate of dropout before the last layer, 0 for none (see ``layers.head``).
     """
 
     num_classes: int

@@ -14,7 +14,7 @@ class ConvNet(nn.Module):
     Attributes:
       num_classes: C.
       width: channels of the last two convolutions; the first has half as many.
-      dropout: rate of dropout before the last layer, 0 for none; ``layers.head`` says why there.
+      dropout: rate of dropout before the last layer, 0 for none (see ``layers.head``).
     """
 
     num_classes: int
@@ -44,7 +44,7 @@ class MLP(nn.Module):
       num_classes: C.
       width: units of each hidden layer.
       blocks: number of hidden layers.
-      dropout: rate of dropout before the last layer, 0 for none; ``layers.head`` says why there.
+      dropout: rate of dropout before the last layer, 0 for none (see ``layers.head``).
     """
 
     num_classes: int

@@ -11,15 +11,15 @@ from ntk_al.types import Array
 class WideResNet(nn.Module):
     """Pre-activation residual stages, each with twice the channels of the one before.
 
-    ``blocks=1`` is WRN-10 and ``blocks=2`` is WRN-16 (depth 6·blocks + 4). The paper names one and
-    two blocks and a maximum width of 640, and no depth.
+    ``blocks=1`` is WRN-10 and ``blocks=2`` is WRN-16 (depth 6·blocks + 4). The paper gives
+    one and two blocks and a maximum width of 640, but no depth.
 
     Attributes:
       num_classes: C.
       blocks: residual blocks per stage.
       width: maximum width, the channels of the last stage; a multiple of 2^(stages − 1).
-      stages: the first has ``width / 2^(stages − 1)`` channels.
-      dropout: rate of dropout before the last layer, 0 for none; ``layers.head`` says why there.
+      stages: number of stages; the first has ``width / 2^(stages − 1)`` channels.
+      dropout: rate of dropout before the last layer, 0 for none (see ``layers.head``).
     """
 
     num_classes: int
@@ -35,7 +35,7 @@ class WideResNet(nn.Module):
 
     @nn.compact
     def with_stages(self, x: Array, train: bool = False) -> tuple[Array, tuple[Array, ...]]:
-        """The logits, and the sum that each stage ends in, ``[N, h, w, c]`` each."""
+        """The logits, and the sum at the end of each stage, ``[N, h, w, c]`` each."""
         narrowest = 2 ** (self.stages - 1)
         if self.width % narrowest:
             raise ValueError(
