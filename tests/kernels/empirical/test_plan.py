@@ -33,7 +33,7 @@ kernels.gram(net, x[:32], memory_budget=2**30).block_until_ready()  # compiles m
 messages = []
 handler = logging.Handler()
 handler.emit = lambda record: messages.append(record.getMessage())
-logger = logging.getLogger("ntk_al.kernels.engine")
+logger = logging.getLogger("ntk_al")
 logger.addHandler(handler)
 logger.setLevel("INFO")
 before = resident()

@@ -8,8 +8,9 @@ import numpy as np
 from experiments import command_line
 from ntk_al import lookahead, network
 from ntk_al.acquisition import STRATEGIES
+from tests.paths import ROOT
 
-README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_python_of_the_readme_runs_from_top_to_bottom():
