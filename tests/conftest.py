@@ -1,15 +1,32 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # One cache of compiled programs for this session: the workers of xdist and the processes
+    # that tests start inherit it. It is new every time, so that nothing stale is read. JAX
+    # looks at these variables when it is imported.
+    _COMPILED = tempfile.mkdtemp(prefix="ntk_al_compiled_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
-import pytest
 
 MNIST_DIRS = (
     os.environ.get("NTK_AL_TFDS", ""),
     os.path.join(os.path.dirname(__file__), "..", "..", "shared", "tfds"),
     os.path.expanduser("~/tensorflow_datasets"),
 )
+
+
+def pytest_unconfigure(config):
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(_COMPILED, ignore_errors=True)
 
 
 @pytest.fixture

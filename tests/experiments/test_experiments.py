@@ -4,7 +4,6 @@ import dataclasses
 import errno
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from absl import flags
 from experiments import command_line, loop, records
 from experiments.config import Config
 from ntk_al.acquisition import schemes
+from tests.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
 SMALL = {
     "dataset": "digits",

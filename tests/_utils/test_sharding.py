@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -13,8 +12,7 @@ import pytest
 
 from ntk_al import kernels, lookahead
 from tests import helpers
-
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.paths import ROOT
 
 PROGRAM = """
 import sys
@@ -28,7 +26,8 @@ if num_processes > 1:
 import numpy as np
 
 from ntk_al import kernels, lookahead
-from tests import helpers, test_sharding
+from tests import helpers
+from tests._utils import test_sharding
 
 assert jax.device_count() == 8
 mesh = jax.make_mesh((8,), ("pool",))

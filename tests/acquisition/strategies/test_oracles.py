@@ -1,12 +1,11 @@
 """Strategies on features against scikit-activeml and bmdal_reg, on arrays that they answered on.
 
-The answers are in fixtures/oracles.json, with the versions and the command that made them.
+The answers are in tests/fixtures/oracles.json, with the versions and the command that made them.
 """
 
 from __future__ import annotations
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -18,8 +17,9 @@ from ntk_al.acquisition.strategies.coreset import k_center_greedy
 from ntk_al.acquisition.strategies.lcmd import Clusters, largest_cluster_farthest
 from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
 from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
+from tests.paths import FIXTURES
 
-ORACLES = json.loads((pathlib.Path(__file__).parent / "fixtures" / "oracles.json").read_text())
+ORACLES = json.loads((FIXTURES / "oracles.json").read_text())
 X, LABELED = np.array(ORACLES["candidates"]), np.array(ORACLES["labeled"])
 
 

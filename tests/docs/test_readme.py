@@ -12,8 +12,8 @@ from experiments import command_line
 from ntk_al import lookahead, network
 from ntk_al.acquisition import STRATEGIES
 from ntk_al.kernels import PRECISIONS
+from tests.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 README = (ROOT / "README.md").read_text()
 DOCS = "\n".join(path.read_text() for path in PAGES if path.parent.name == "docs")

@@ -18,7 +18,7 @@ from ntk_al.network.features import last_features
 from ntk_al.training import TrainingConfig
 from ntk_al.training.losses import Ranking, TaskLossAndRanking, ranking_loss, squared_loss
 from tests import helpers
-from tests.test_experiments import main, run, small_flags
+from tests.experiments.test_experiments import main, run, small_flags
 
 KEY = jax.random.key(0)
 STAGES = {"resnet18": [4, 8, 16, 32], "wide_resnet": [2, 4, 8], "convnet": [3, 6, 6]}

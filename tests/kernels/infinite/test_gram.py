@@ -6,30 +6,14 @@ import numpy as np
 import pytest
 
 from ntk_al import Network, kernels, models
-from ntk_al.acquisition import CandidateSet, LookaheadOptions, ranked, requirements, schemes
-from ntk_al.acquisition.strategies.gp import gp
-from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
+from ntk_al.acquisition import requirements
 from ntk_al.kernels.infinite import gram as infinite_kernels
 from ntk_al.kernels.infinite import twins
 from ntk_al.kernels.infinite.gram import HEADS, KINDS, choose_head
-from ntk_al.lookahead import CRITERIA, REFERENCES
 from ntk_al.models.layers import conv
 from ntk_al.models.wide_resnet import _pre_activation_block
 from tests import helpers
-
-KEY = jax.random.key(3)
-L, U = 5, 7
-
-
-def images(num, seed=0, size=6):
-    return np.random.default_rng(seed).normal(size=(num, size, size, 2)).astype(np.float32)
-
-
-def relative_error(a, b):
-    return np.linalg.norm(np.asarray(a) - np.asarray(b)) / np.linalg.norm(b)
-
-
-# The twin is the limit of the finite network.
+from tests.kernels.infinite.problem import KEY, L, U, images, relative_error
 
 
 class WithoutBatchNorm(nn.Module):
@@ -153,9 +137,6 @@ def test_the_nngp_is_the_covariance_of_outputs_over_random_weights():
     assert relative_error(covariance, kernels.infinite_gram(module, x, kind="nngp")) < 0.1
 
 
-# Tiles, heads and refusals.
-
-
 @pytest.mark.parametrize(("head", "kind"), list(zip(HEADS, KINDS, strict=True)))
 def test_tiles_are_parts_of_the_whole_kernel(head, kind):
     module, x, options = models.ConvNet(3, width=4), images(11), {"head": head, "kind": kind}
@@ -237,137 +218,3 @@ def test_the_requirement_is_a_twin_of_the_module_or_of_its_backbone():
     assert need(mlp, images(1)) is None
     assert need(Network(WithoutBatchNorm(models.ConvNet(3)), {}), images(1)) is None
     assert "TinyNet has no infinite-width twin" in need(Network(helpers.TinyNet(), {}), images(1))
-
-
-# The strategies.
-
-
-def candidates(seed=0, **options):
-    module = models.MLP(3, width=8)
-    x = images(L + U)
-    return CandidateSet(
-        network=Network(module, module.init(jax.random.key(seed), x)),
-        x_labeled=x[:L],
-        y_labeled=helpers.labels(L),
-        x=x[L:],
-        ids=np.arange(U),
-        options=LookaheadOptions(**{"ridge": 1e-2, **options}),
-    )
-
-
-def dense_kernel(given, kind):
-    x = np.concatenate([given.x_labeled, given.x])
-    theta = kernels.infinite_gram(given.network.module, x, kind=kind)
-    return np.asarray(theta, np.float64)
-
-
-@pytest.mark.parametrize("reference", REFERENCES)
-@pytest.mark.parametrize("criterion", CRITERIA)
-def test_infinite_ntk_is_equation_11_solved_afresh_with_the_infinite_kernel(criterion, reference):
-    given = candidates(criterion=criterion, reference=reference)
-    points = np.r_[: L + U, L : L + U]  # labeled, evaluation points, candidates
-    logits = np.concatenate([given.network.predict(given.x_labeled), given.logits])[points]
-    naive = helpers.naive_scores(
-        dense_kernel(given, "ntk")[np.ix_(points, points)],
-        logits.astype(np.float64),
-        np.eye(3)[given.y_labeled],
-        num_labeled=L,
-        num_eval=U,
-        criterion=criterion,
-        reference=reference,
-        ridge=1e-2,
-    )
-    utilities, _ = infinite_ntk(KEY, given)
-    np.testing.assert_allclose(utilities, naive, rtol=1e-3)
-
-
-def gp_solved_afresh(theta, known, labels, noise):
-    """Σ_x ‖mean⁺(x) − mean(x)‖ for each candidate, with a solve for each."""
-    points = np.arange(L, L + U)
-
-    def mean(known, labels):
-        return helpers.retrained(
-            theta[np.ix_(points, known)],
-            theta[np.ix_(known, known)],
-            noise,
-            np.eye(3)[labels],
-            np.zeros((U, 3)),
-        )
-
-    before = mean(known, labels)
-    scores = []
-    for j in range(U):
-        after = mean([*known, L + j], [*labels, before[j].argmax()])
-        scores.append(np.linalg.norm(after - before, axis=1).sum())
-    return np.array(scores)
-
-
-@pytest.mark.parametrize("reference", REFERENCES)
-def test_gp_is_the_change_of_its_mean_solved_afresh_with_every_label_so_far(reference):
-    given = candidates(reference=reference)
-    theta = dense_kernel(given, "nngp")
-    noise = 1e-2 * np.diagonal(theta)[:L].mean()
-    known, labels = list(range(L)), list(given.y_labeled)
-    for row, label in [(None, None), (2, 1), (5, 0)]:
-        if row is not None:
-            given = given.observe(row, label)
-            known, labels = [*known, L + row], [*labels, label]
-        utilities, _ = gp(KEY, given)
-        afresh = gp_solved_afresh(theta, known, labels, noise)
-        rest = given.available
-        np.testing.assert_allclose(np.asarray(utilities)[rest], afresh[rest], rtol=1e-3)
-
-
-def test_gp_on_two_candidates_by_hand(monkeypatch):
-    # One label of class 2, λ = 1. With S = [[3/2, 1/2], [1/2, 2]] the gains are
-    # [[3/5, 1/6], [1/5, 2/3]]; the means are (0, 0, 1/2) and 0, so that ‖e‖ = 1/2 and 1.
-    theta = np.array([[1, 1, 0], [1, 2, 1 / 2], [0, 1 / 2, 2]])
-    monkeypatch.setattr(
-        kernels, "infinite_blocks", lambda *_, **__: helpers.square_blocks(theta, num_labeled=1)
-    )
-    given = candidates(ridge=1.0)
-    given = CandidateSet(
-        given.network, given.x[:1], np.array([2]), given.x[1:3], np.arange(2), given.options
-    )
-    utilities, diagnostics = gp(KEY, given)
-    np.testing.assert_allclose(utilities, [1 / 2 * (3 / 5 + 1 / 5), 1 / 6 + 2 / 3], rtol=1e-6)
-    assert diagnostics == {"ridge": 1.0, "condition_number": 1.0, "pooled_head": 1.0}
-
-
-def test_gp_needs_no_trained_network_and_infinite_ntk_does():
-    one, other = candidates(seed=0), candidates(seed=1)
-    np.testing.assert_array_equal(gp(KEY, one)[0], gp(KEY, other)[0])
-    ntk_one, ntk_other = (
-        infinite_ntk(KEY, one)[0],
-        infinite_ntk(KEY, other)[0],
-    )
-    assert relative_error(ntk_one, ntk_other) > 0.1
-
-
-@pytest.mark.parametrize("utility", [infinite_ntk, gp])
-def test_a_sequential_query_makes_one_kernel_and_scores_like_fresh_sets(utility, monkeypatch):
-    calls = []
-    blocks = kernels.infinite_blocks
-    monkeypatch.setattr(
-        kernels, "infinite_blocks", lambda *a, **k: calls.append(None) or blocks(*a, **k)
-    )
-    strategy = ranked(utility)
-    selection = schemes.sequential(KEY, strategy, candidates(), 4, lambda i: i % 3)
-    assert len(calls) == 1
-    observed = []
-    for step in range(4):
-        given = candidates()
-        for row in observed:
-            given = given.observe(row, row % 3)
-        observed.append(int(strategy(jax.random.fold_in(KEY, step), given, 1).ids[0]))
-    assert selection.ids.tolist() == observed
-
-
-@pytest.mark.parametrize("utility", [infinite_ntk, gp])
-def test_strategies_report_which_head_was_used(utility, monkeypatch):
-    assert utility(KEY, candidates())[1]["pooled_head"] == 1
-    monkeypatch.setattr(infinite_kernels, "POOLED_LIMIT", 0)
-    diagnostics = utility(KEY, candidates())[1]
-    assert diagnostics["pooled_head"] == 0
-    assert diagnostics["ridge"] == pytest.approx(1e-2)
-    assert diagnostics["condition_number"] > 1
