@@ -19,7 +19,6 @@ from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import Dataset
-from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.types import Array
 
 from . import figures, records
@@ -87,8 +86,6 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
         fresh = functools.partial(_fresh_network, config, module, strategy)
         network = jax.eval_shape(fresh, dataset.x_train[:1])
         requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
-    if any("infinite_twin" in STRATEGIES[strategy].needs for strategy in config.strategy):
-        neural_tangents_compat.load()
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
@@ -175,9 +172,8 @@ def _fresh_network(
 ) -> Network:
     """A network with the same weights for every strategy, and beside it what a strategy needs."""
     network = training.initialize(_key(config, "weights", cycle), module, x)
-    if "loss_prediction" in STRATEGIES[strategy].needs and models.has_stages(module):
-        return models.with_loss_prediction(_key(config, "loss prediction", cycle), network, x)
-    return network
+    key = _key(config, "loss prediction", cycle)
+    return requirements.provide(STRATEGIES[strategy], key, network, x)
 
 
 def _query(

@@ -27,16 +27,14 @@ import numpy as np
 from absl import flags
 from absl.flags import FlagValues
 
-from ntk_al import Network, kernels, lookahead, models
-from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
+from ntk_al import Network, kernels, lookahead
+from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, Strategy, requirements
 from ntk_al.lookahead import posterior
 from ntk_al.types import Array, ArrayLike
 
 from .harness import compilation, entry, memory, protocol, timing
 from .harness.problem import Problem
 
-PER_CANDIDATE = ("naive", "one_step")
-PER_PAIR = ("infinite_ntk", "gp")
 BASELINE = "entropy"
 STAGED = "mlmoc"
 COLUMNS = ("query", "seconds", "ratio", "share", "compilation", "memory MiB", "timed on")
@@ -85,28 +83,26 @@ def query(problem: Problem, strategy: str, sample: int) -> Query:
     """
     given = problem.candidates()
     given = dataclasses.replace(
-        given, network=fitting_network(given.network, STRATEGIES[strategy].needs, given.x)
+        given, network=fitting_network(given.network, STRATEGIES[strategy], given.x)
     )
     num_pool, num_labeled = len(given.x), len(given.x_labeled)
-    if strategy in PER_CANDIDATE:
+    if STRATEGIES[strategy].retrains:
         values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.init}
         limited = type("Limited", (Sampled,), {"num_available": sample})(**values)
         return Query(limited, 1, num_pool / sample, f"{sample} of {num_pool} candidates")
     few = 100 * sample
-    if strategy in PER_PAIR and few < num_pool:
+    if "infinite_twin" in STRATEGIES[strategy].needs and few < num_pool:
         part = dataclasses.replace(given, x=given.x[:few], ids=given.ids[:few])
         factor = ((num_labeled + num_pool) / (num_labeled + few)) ** 2
         return Query(part, problem.num_queried, factor, f"{few} of {num_pool} candidates")
     return Query(given, problem.num_queried)
 
 
-def fitting_network(network: Network, needs: Sequence[str], x: ArrayLike) -> Network:
+def fitting_network(network: Network, strategy: Strategy, x: ArrayLike) -> Network:
     """The network with what a strategy needs of it, at no change of its weights."""
-    if "dropout" in needs:
+    if "dropout" in strategy.needs:
         return Network(network.module.clone(dropout=0.1), network.variables)
-    if "loss_prediction" in needs:
-        return models.with_loss_prediction(jax.random.key(0), network, np.asarray(x[:1]))
-    return network
+    return requirements.provide(strategy, jax.random.key(0), network, x)
 
 
 def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:

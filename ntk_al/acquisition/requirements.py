@@ -1,22 +1,35 @@
 """What some strategies need of a network, found out before anything is trained.
 
-To add a requirement, write a function that says what is lacking and add a row in ``NEEDS``.
+To add a requirement, write a function that says what is lacking and add a row to ``NEEDS``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
+from ntk_al._utils.extras import MissingExtraError
 from ntk_al.acquisition.strategy import Strategy
-from ntk_al.kernels.infinite import twins
-from ntk_al.models import MODELS, WithLossPrediction, has_stages
+from ntk_al.kernels.infinite import neural_tangents_compat, twins
+from ntk_al.models import MODELS, WithLossPrediction, has_stages, with_loss_prediction
 from ntk_al.network import Network
 from ntk_al.network.dropout import dropout_rates
 from ntk_al.network.features import LackingError, check_last_features
-from ntk_al.types import ArrayLike
+from ntk_al.types import Array, ArrayLike
 
-Need = Callable[[Network, ArrayLike], str | None]
-"""A network (shapes are enough) and inputs to what is lacking; ``None`` if nothing is."""
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """Something that a network must have.
+
+    Attributes:
+      lacking: a network (shapes are enough) and inputs to what is lacking; ``None`` if nothing is.
+      provide: a PRNG key, an untrained network and inputs to the network that has it; ``None``
+        where only the user can provide it. A network that cannot have it is returned unchanged.
+    """
+
+    lacking: Callable[[Network, ArrayLike], str | None]
+    provide: Callable[[Array, Network, ArrayLike], Network] | None = None
 
 
 def features(network: Network, x: ArrayLike) -> str | None:
@@ -43,7 +56,8 @@ def infinite_twin(network: Network, x: ArrayLike) -> str | None:
     del x
     try:
         twins.find(network.module)
-    except ValueError as error:
+        neural_tangents_compat.load()
+    except (ValueError, MissingExtraError) as error:
         return str(error)
     return None
 
@@ -60,12 +74,35 @@ def loss_prediction(network: Network, x: ArrayLike) -> str | None:
     )
 
 
+def add_loss_prediction(key: Array, network: Network, x: ArrayLike) -> Network:
+    """The network with a loss-prediction module beside it, if it has stages."""
+    if not has_stages(network.module):
+        return network
+    return with_loss_prediction(key, network, x)
+
+
 NEEDS: dict[str, Need] = {
-    "features": features,
-    "dropout": dropout,
-    "infinite_twin": infinite_twin,
-    "loss_prediction": loss_prediction,
+    "features": Need(features),
+    "dropout": Need(dropout),
+    "infinite_twin": Need(infinite_twin),
+    "loss_prediction": Need(loss_prediction, add_loss_prediction),
 }
+
+
+def provide(strategy: Strategy, key: Array, network: Network, x: ArrayLike) -> Network:
+    """The network with what a strategy needs beside it, as far as that can be added.
+
+    Args:
+      strategy: what the network is for.
+      key: of the weights that are added.
+      network: before it is trained.
+      x: inputs, ``[N, ...]``; only their shape is used.
+    """
+    for need in strategy.needs:
+        add = NEEDS[need].provide
+        if add is not None and NEEDS[need].lacking(network, x):
+            network = add(key, network, x)
+    return network
 
 
 def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: ArrayLike) -> None:
@@ -80,9 +117,9 @@ def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: Ar
     Raises:
       ValueError: what is lacking, and the strategies that would work.
     """
-    missing = [lack for need in strategies[name].needs if (lack := NEEDS[need](network, x))]
+    missing = [lack for need in strategies[name].needs if (lack := NEEDS[need].lacking(network, x))]
     if missing:
-        lacking = {need for need in NEEDS if NEEDS[need](network, x)}
+        lacking = {need for need in NEEDS if NEEDS[need].lacking(network, x)}
 
         def working(lacking: set[str]) -> list[str]:
             return [n for n, s in strategies.items() if lacking.isdisjoint(s.needs)]

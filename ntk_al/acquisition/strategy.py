@@ -65,11 +65,13 @@ class Strategy:
       choose: a PRNG key, the candidates and k to the k chosen ones.
       needs: what the network must have for it, keys of ``requirements.NEEDS``.
       ranks: whether it takes the k highest utilities, and not a set that was chosen as a whole.
+      retrains: whether it trains a network for every candidate, which only small pools allow.
     """
 
     choose: Callable[[Array, CandidateSet, int], Selection]
     needs: tuple[str, ...] = ()
     ranks: bool = True
+    retrains: bool = False
 
     def __call__(self, key: Array, candidates: CandidateSet, k: int) -> Selection:
         """Chooses k candidates.
@@ -81,7 +83,7 @@ class Strategy:
         return self.choose(key, candidates, k)
 
 
-def ranked(utility: Utility, *, needs: tuple[str, ...] = ()) -> Strategy:
+def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = False) -> Strategy:
     """The strategy that takes the k candidates of highest utility; ties are broken by the key."""
 
     def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
@@ -94,7 +96,7 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = ()) -> Strategy:
         order = order[np.argsort(~available[order], kind="stable")]
         return Selection(candidates.ids[order[:k]], utilities, dict(diagnostics))
 
-    return Strategy(choose, needs)
+    return Strategy(choose, needs, retrains=retrains)
 
 
 def network_outputs(candidates: CandidateSet) -> Array:
@@ -106,6 +108,7 @@ def label_aware(
     utility: Utility,
     *,
     needs: tuple[str, ...] = (),
+    retrains: bool = False,
     outputs: Callable[[CandidateSet], Array] = network_outputs,
 ) -> Strategy:
     """The strategy of a utility that changes as labels arrive.
@@ -118,9 +121,10 @@ def label_aware(
     Args:
       utility: of the candidates.
       needs: what the network must have.
+      retrains: whether it trains a network for every candidate.
       outputs: what pseudo-labels come from, ``[U, C]``, where that is not the network.
     """
-    strategy = ranked(utility, needs=needs)
+    strategy = ranked(utility, needs=needs, retrains=retrains)
 
     def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
         if candidates.options.batch_mode == "top_k":
@@ -136,7 +140,7 @@ def label_aware(
                 candidates = candidates.observe(row, label)
         return dataclasses.replace(picks[0], ids=np.concatenate([pick.ids for pick in picks]))
 
-    return Strategy(choose, needs)
+    return Strategy(choose, needs, retrains=retrains)
 
 
 def jointly(choice: JointChoice, *, needs: tuple[str, ...] = ()) -> Strategy:

@@ -1,7 +1,7 @@
 """What a step of training lowers: the loss of the task, and where losses are predicted their order.
 
-A module says by its type which objective it has, and ``training.fit`` asks ``of_module``. To add
-one, add a frozen dataclass and a line there.
+The type of a module decides its objective, and ``training.fit`` asks ``of_module`` for it. To add
+one, add a frozen dataclass and a row to ``OBJECTIVES``.
 """
 
 from __future__ import annotations
@@ -118,11 +118,16 @@ class TaskLossAndRanking:
         return losses.mean() + self.ranking.weight * order, (losses.mean(), updated)
 
 
+OBJECTIVES: dict[type[nn.Module], Callable[[str, Ranking], Objective]] = {
+    WithLossPrediction: TaskLossAndRanking,
+}
+"""Modules that have another objective than the loss of the task."""
+
+
 def of_module(module: nn.Module, loss: str, ranking: Ranking) -> Objective:
-    """The objective that this kind of module is trained by."""
-    if isinstance(module, WithLossPrediction):
-        return TaskLossAndRanking(loss, ranking)
-    return TaskLoss(loss)
+    """The objective by which this kind of module is trained."""
+    objective = OBJECTIVES.get(type(module))
+    return TaskLoss(loss) if objective is None else objective(loss, ranking)
 
 
 def _losses(loss: str, logits: Array, y: Array) -> Array:

@@ -352,17 +352,8 @@ def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     expected = []
     for x, f in zip(given.x, logits, strict=True):
         outputs = [after(x, label) for label in range(3)]
-        changes = [np.linalg.norm(o - logits, axis=1).sum() for o in outputs]
-        entropies = [helpers.entropy(helpers.softmax(o)).sum() for o in outputs]
-        p, likely = helpers.softmax(f), f.argmax()
-        expected.append(
-            {
-                "mlmoc": changes[likely],
-                "emoc": p @ changes,
-                "eer": -(p @ entropies),
-                "flips": (outputs[likely].argmax(1) != logits.argmax(1)).sum(),
-            }[criterion]
-        )
+        plain = helpers.PLAIN_CRITERIA[criterion]
+        expected.append(plain(outputs.__getitem__, logits, helpers.softmax(f)))
     utilities = STRATEGIES["one_step"](KEY, given, 1).utilities
     np.testing.assert_allclose(utilities, expected, rtol=1e-3, atol=1e-6)
 
@@ -396,13 +387,10 @@ def test_naive_is_the_criterion_after_training_with_each_candidate(criterion):
         )
         return np.asarray(network.predict(given.x))
 
-    expected = []
-    for x, f in zip(given.x, logits, strict=True):
-        if criterion == "mlmoc":
-            expected.append(np.linalg.norm(after(x, f.argmax()) - logits, axis=1).sum())
-        else:
-            entropies = [helpers.entropy(helpers.softmax(after(x, y))).sum() for y in range(3)]
-            expected.append(-(helpers.softmax(f) @ entropies))
+    expected = [
+        helpers.PLAIN_CRITERIA[criterion](functools.partial(after, x), logits, helpers.softmax(f))
+        for x, f in zip(given.x, logits, strict=True)
+    ]
     utilities = STRATEGIES["naive"](KEY, given, 1).utilities
     np.testing.assert_allclose(utilities, expected, rtol=1e-4)
 

@@ -18,6 +18,8 @@ from absl import flags
 from experiments import command_line, loop, records
 from experiments.config import Config
 from ntk_al.acquisition import schemes
+from ntk_al.data import DATASETS
+from ntk_al.models import MODELS
 from tests.paths import ROOT
 
 FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
@@ -207,8 +209,8 @@ WRONG = {
     "query_size": ({"query_size": 50}, "query_size (50) is larger than subset_size (40)"),
     "seed": ({"seed": 2**32}, "seed must be below 2^32"),
     "subset": ({"subset_size": 1400}, "is larger than the pool"),
-    "dataset": ({"dataset": "imagenet"}, "known: cifar10, cifar100, digits, mnist, svhn"),
-    "model": ({"model": "vgg"}, "known: convnet, mlp, resnet18, wide_resnet"),
+    "dataset": ({"dataset": "imagenet"}, "known: " + ", ".join(sorted(DATASETS))),
+    "model": ({"model": "vgg"}, "known: " + ", ".join(sorted(MODELS))),
     "strategy": ({"strategy": ("mlmco",)}, "known: badge, bait, bald, coreset"),
     "no strategy": ({"strategy": ()}, "no strategy was named"),
     "twice": ({"strategy": ("random", "random")}, "named twice"),

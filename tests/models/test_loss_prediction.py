@@ -26,7 +26,7 @@ STAGES = {"resnet18": [4, 8, 16, 32], "wide_resnet": [2, 4, 8], "convnet": [3, 6
 
 
 def build(name):
-    return models.build(name, 3, width=helpers.TINY_WIDTHS[name])
+    return helpers.tiny_model(name)
 
 
 @functools.cache
@@ -203,7 +203,7 @@ def test_networks_that_predict_no_losses_are_refused_with_what_would_work():
     requirements.check(STRATEGIES, "learning_loss", wrapped(), pictures(1))
     with pytest.raises(ValueError, match=r"with_loss_prediction learning_loss$"):
         requirements.check(STRATEGIES, "bald", backbone(), pictures(1))
-    assert {name for name, model in MODELS.items() if models.has_stages(model)} == set(STAGES)
+    assert {name for name, model in MODELS.items() if models.has_stages(model)} >= set(STAGES)
 
 
 @pytest.mark.parametrize("setting", [{"margin": 0.0}, {"weight": -1.0}, {"stop": float("nan")}])

@@ -56,6 +56,6 @@ STRATEGIES: dict[str, Strategy] = {
     "ev_gp": jointly(explained_variance),
     "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),
     "gp": label_aware(gp, needs=_TWIN, outputs=gp_outputs),
-    "naive": label_aware(naive),
-    "one_step": ranked(one_step),
+    "naive": label_aware(naive, retrains=True),
+    "one_step": ranked(one_step, retrains=True),
 }

@@ -23,7 +23,7 @@ EVERY_MODEL = pytest.mark.parametrize("name", MODELS)
 
 
 def build(name, dropout, num_classes):
-    return models.build(name, num_classes, width=helpers.TINY_WIDTHS[name], dropout=dropout)
+    return helpers.tiny_model(name, num_classes, dropout=dropout)
 
 
 def fresh(name, dropout=0.0, num_classes=3):

@@ -29,7 +29,7 @@ def test_gram_is_the_inner_product_of_single_gradients(readout):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_gram_equals_neural_tangents_on_every_model(name):
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
+    module = helpers.tiny_model(name)
     net = training.initialize(jax.random.key(0), module, x)
     nt = neural_tangents_compat.load()
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_al import kernels, models, training
+from ntk_al import kernels, training
 from tests import helpers
 
 
@@ -38,7 +38,7 @@ def test_the_error_falls_as_the_root_of_the_size():
 @pytest.mark.parametrize("name", ["convnet", "mlp"])
 def test_models_can_be_sketched(name):
     x = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
-    module = models.build(name, 3, width=helpers.TINY_WIDTHS[name])
+    module = helpers.tiny_model(name)
     net = training.initialize(jax.random.key(0), module, x)
     phi = kernels.sketch(net, x, key=jax.random.key(0), size=64)
     assert phi.shape == (3, 64)
