@@ -15,7 +15,8 @@ from ntk_al.training import TrainingConfig
 from tests import helpers
 
 U = 9
-ONE_EPOCH = TrainingConfig(epochs=1, learning_rate=0.01)
+# Batches of one shape, so that nothing compiles anew as labels arrive.
+ONE_EPOCH = TrainingConfig(epochs=1, batch_size=4, learning_rate=0.01)
 KEY = jax.random.key(7)
 EVERY = pytest.mark.parametrize("name", STRATEGIES)
 
@@ -304,13 +305,14 @@ def lengths_by_autodiff(given):
     """Σ_y p_y ‖∂ℓ/∂θ‖, one gradient at a time."""
     network, logits = given.network, np.asarray(given.logits)
 
+    @jax.jit
     def length(x, label):
         def loss(params):
             f = network.replace_params(params).logits(x[None])[0]
             return jnp.square(f - jnp.eye(len(f))[label]).sum()
 
         leaves = jax.tree.leaves(jax.grad(loss)(network.params))
-        return np.sqrt(sum(float(jnp.square(leaf).sum()) for leaf in leaves))
+        return jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in leaves))
 
     return [
         sum(p * length(x, label) for label, p in enumerate(helpers.softmax(f)))
@@ -340,6 +342,7 @@ def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     given = candidates(4, **options)
     network, logits = given.network, np.asarray(given.network_logits)
 
+    @jax.jit
     def after(x, label):
         def loss(params):
             f = network.replace_params(params).logits(x[None])[0]
@@ -347,11 +350,11 @@ def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
 
         gradient = jax.grad(loss)(network.params)
         moved = jax.tree.map(lambda p, g: p - rate * g, network.params, gradient)
-        return np.asarray(network.replace_params(moved).logits(given.x))
+        return network.replace_params(moved).logits(given.x)
 
     expected = []
     for x, f in zip(given.x, logits, strict=True):
-        outputs = [after(x, label) for label in range(3)]
+        outputs = [np.asarray(after(x, label)) for label in range(3)]
         plain = helpers.PLAIN_CRITERIA[criterion]
         expected.append(plain(outputs.__getitem__, logits, helpers.softmax(f)))
     utilities = STRATEGIES["one_step"](KEY, given, 1).utilities

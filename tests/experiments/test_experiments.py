@@ -32,6 +32,7 @@ SMALL = {
     "subset_size": 40,
     "cycles": 2,
     "epochs": 3,
+    "batch_size": 8,  # of one shape, however many labels there are
 }
 TIMES = ("train_seconds", "query_seconds")
 FIELDS = {

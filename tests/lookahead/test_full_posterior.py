@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -25,17 +26,20 @@ def sets():
     )
 
 
+@jax.jit
+def gradient(net, x, c):
+    """∂f_c/∂θ of one example by itself, flat."""
+    leaves = jax.tree.leaves(
+        jax.grad(lambda p: net.replace_params(p).logits(x[None])[0, c])(net.params)
+    )
+    return jnp.concatenate([leaf.ravel() for leaf in leaves])
+
+
 def plain_full_gram(net, x1, x2):
     """One gradient for each logit of each sample, one inner product at a time; [N1, C, N2, C]."""
-
-    def rows(x):
-        def of_logit(c):
-            gradient = jax.grad(lambda p: net.replace_params(p).logits(x[None])[0, c])(net.params)
-            return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)])
-
-        return [of_logit(c) for c in range(C)]
-
-    rows1, rows2 = (np.array([rows(x) for x in xs]) for xs in (x1, x2))
+    rows1, rows2 = (
+        np.array([[gradient(net, x, c) for c in range(C)] for x in xs]) for xs in (x1, x2)
+    )
     return np.einsum("ncp,mdp->ncmd", rows1, rows2)
 
 

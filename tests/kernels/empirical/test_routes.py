@@ -117,22 +117,22 @@ def assert_routes_are_exact(module, x, *, routes_of, error=None):
     if len(layer.rules) == 1:
         windows = range(layer.rules[0].num_windows)
         channels = layer.num_channels
-        parts = [
-            routes.window_rows(layer, factor, window, column, 1, EXACT)
-            for window in windows
-            for column in range(channels)
-        ]
+        part_of_rows = jax.jit(
+            lambda window, column: routes.window_rows(layer, factor, window, column, 1, EXACT)
+        )
+        parts = [part_of_rows(window, column) for window in windows for column in range(channels)]
         assert_close(sum(part[:4] @ part.T for part in parts), theta)
 
 
 def plain_rows(net, x, path):
     """∂g/∂W of each sample by itself, for one parameter."""
 
+    @jax.jit
     def gradient(example):
         full = jax.grad(lambda p: net.replace_params(p).readout(example[None])[0])(net.params)
         for name in path:
             full = full[name]
-        return np.ravel(full)
+        return jnp.ravel(full)
 
     return np.stack([gradient(example) for example in x])
 
