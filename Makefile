@@ -21,10 +21,10 @@ run: $(VENV)/experiments-installed  ## MLMOC beside random on real 8x8 digits, a
 	$(RUN) -m experiments.main --flagfile=digits.flags
 
 test: $(VENV)/test-installed  ## the whole test suite on all cores, and the coverage of ntk_al
-	$(PYTEST) --dist=loadfile --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
+	$(PYTEST) --dist=worksteal --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
 
 quick: $(VENV)/test-installed  ## the part of the suite that takes a minute
-	$(PYTEST) -m quick $(ARGS)
+	$(PYTEST) --dist=worksteal -m quick $(ARGS)
 
 check: $(VENV)/dev-installed  ## lint, formatting and types
 	$(VENV)/bin/ruff check .

@@ -86,11 +86,13 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
         fresh = functools.partial(_fresh_network, config, module, strategy)
         network = jax.eval_shape(fresh, dataset.x_train[:1])
         requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
+    mesh = _mesh(config)
+    config.lookahead(dataset.augmentation, mesh)  # raises what does not go together
     try:
         os.makedirs(workdir, exist_ok=True)
     except OSError as error:
         raise OSError(f"the work directory {workdir} cannot be made: {error.strerror}") from error
-    return Experiment(config, dataset, module, workdir, _mesh(config))
+    return Experiment(config, dataset, module, workdir, mesh)
 
 
 def run(experiment: Experiment) -> str:

@@ -6,6 +6,10 @@ import tempfile
 
 import pytest
 
+# Most of a test's time is compilation, and LLVM's optimizations are a third of that. Programs are
+# the same without them but for the last digits. JAX_DISABLE_MOST_OPTIMIZATIONS=0 brings them back.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # One cache of compiled programs for this session: the workers of xdist and the processes
     # that tests start inherit it. It is new every time, so that nothing stale is read. JAX

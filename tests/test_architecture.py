@@ -60,12 +60,14 @@ def imports(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.quick
 def test_imports_point_only_downward(path):
     own = room(dotted(path))
     for other in imports(path):
         assert own == other or FLOORS[other] <= FLOORS[own], f"{own} imports {other}"
 
 
+@pytest.mark.quick
 def test_every_folder_and_loose_module_has_a_floor():
     rooms = {room(dotted(path)) for path in SOURCES}
     assert rooms == set(FLOORS)
@@ -73,6 +75,7 @@ def test_every_folder_and_loose_module_has_a_floor():
     assert top <= rooms
 
 
+@pytest.mark.quick
 def test_rooms_of_one_floor_import_each_other_in_one_direction_only():
     edges = {(room(dotted(p)), other) for p in SOURCES for other in imports(p)}
     assert not {(a, b) for a, b in edges if a != b and (b, a) in edges}

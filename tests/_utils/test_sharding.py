@@ -65,6 +65,7 @@ def on_one_device():
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
+@pytest.mark.slow
 def test_scores_on_eight_devices_are_those_on_one(num_processes, on_one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -72,6 +72,7 @@ def test_every_scheme_returns_k_different_ids_of_candidates(name, k, scheme):
 
 
 @EVERY
+@pytest.mark.quick
 def test_candidates_are_told_apart(name):
     utilities = STRATEGIES[name](KEY, candidates(), 1).utilities
     assert len(np.unique(utilities.round(4))) > 1
@@ -167,6 +168,7 @@ class Fixed(CandidateSet):
         ("entropy", [2, 1, 0]),  # 1.067, 0.950, 0.943 nats
     ],
 )
+@pytest.mark.quick
 def test_myopic_strategies_on_three_points_by_hand(name, order):
     plain = candidates(3)
     fixed = Fixed(plain.network, plain.x_labeled, plain.y_labeled, plain.x, np.arange(3))
@@ -234,11 +236,13 @@ def test_sequential_asks_for_each_label_once_in_order():
 
 @pytest.mark.parametrize("scheme", schemes.SCHEMES)
 @pytest.mark.parametrize("k", [0, U + 1])
+@pytest.mark.quick
 def test_a_number_that_cannot_be_chosen_is_refused(scheme, k):
     with pytest.raises(ValueError, match=f"cannot choose {k}"):
         schemes.SCHEMES[scheme](KEY, STRATEGIES["random"], candidates(), k, oracle)
 
 
+@pytest.mark.quick
 def test_candidate_sets_that_do_not_fit_are_refused():
     good = candidates()
     with pytest.raises(ValueError, match="9 different integers"):
@@ -250,6 +254,7 @@ def test_candidate_sets_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize("name", ["mlmoc", "emoc", "residual"])
+@pytest.mark.quick
 def test_a_greedy_batch_is_a_sequential_query_that_is_told_the_pseudo_labels(name):
     greedy = candidates(batch_mode="greedy")
     logits = np.asarray(greedy.network_logits)
@@ -336,6 +341,7 @@ def test_expected_gradient_length_of_one_readout_is_exact_for_a_linear_model(rea
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.quick
 def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     rate = 0.003
     options = {"criterion": criterion, "retraining": TrainingConfig(learning_rate=rate)}
@@ -469,6 +475,7 @@ def test_a_budget_that_is_too_small_reaches_the_kernel_of_a_strategy():
         STRATEGIES["mlmoc"](KEY, candidates(memory_budget=1000), 1)
 
 
+@pytest.mark.quick
 def test_inputs_of_a_query_stay_once_a_label_was_revealed():
     with pytest.raises(ValueError, match="make a new CandidateSet"):
         replaced(candidates().observe(2, 1), x=helpers.images(U, seed=8))

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ntk_al import Pool
 
+pytestmark = pytest.mark.quick
+
 KEY = jax.random.key(0)
 
 

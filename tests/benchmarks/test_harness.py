@@ -46,6 +46,7 @@ def test_nothing_is_timed_if_a_contestant_is_wrong(wrong):
     assert len(calls) == 1
 
 
+@pytest.mark.quick
 def test_a_flipped_relu_is_excepted_and_counted():
     other = theta()
     other[7] += 1e-4 * other.max()
@@ -68,6 +69,7 @@ def test_what_takes_too_long_is_timed_on_a_block_and_says_so():
     assert rows[1]["seconds"] == pytest.approx(100 * rows[1]["rounds"][0])
 
 
+@pytest.mark.quick
 def test_tiles_divide_n_and_fit_the_memory_budget():
     assert tiles.candidates(4100, (8, 512, tiles.WHOLE), 1, 10**9) == [5, 410, 4100]
     assert tiles.candidates(96, (32, 64, tiles.WHOLE), 10, 960) == [32, 48, 96]
@@ -100,6 +102,7 @@ def test_scores_that_differ_from_their_reference_are_refused(wrong):
         agreement.check_scores(reference * [1, wrong, 1], reference, 1e-4)
 
 
+@pytest.mark.quick
 def test_rank_correlation_is_that_of_mean_ranks():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 5, 30), rng.normal(size=30)

@@ -42,6 +42,7 @@ def assert_normalized(dataset):
     np.testing.assert_allclose(dataset.x_train.std(axes), 1, atol=1e-4)
 
 
+@pytest.mark.quick
 def test_digits_are_real_images_normalized_by_their_own_statistics():
     digits = data.load("digits")
     assert digits.x_train.shape == (1347, 8, 8, 1)
@@ -61,6 +62,7 @@ def test_training_and_test_digits_share_no_image():
     ("name", "num_classes", "flip"),
     [("svhn", 10, False), ("cifar10", 10, True), ("cifar100", 100, True)],
 )
+@pytest.mark.quick
 def test_tensorflow_datasets_are_read_without_tensorflow(name, num_classes, flip, tmp_path):
     with tfds.testing.mock_data(num_examples=30):
         dataset = data.load(name, data_dir=str(tmp_path))
@@ -108,6 +110,7 @@ def test_a_full_disk_costs_the_copy_and_not_the_data(tmp_path, monkeypatch, capl
     assert not os.listdir(tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_real_mnist(mnist_dir, tmp_path):
     mnist = data.load("mnist", mnist_dir, str(tmp_path))
     assert mnist.x_train.shape == (60000, 28, 28, 1)
@@ -196,7 +199,8 @@ def test_data_that_is_not_downloaded_cannot_be_prepared():
         data.prepare("digits")
 
 
-def test_a_file_of_ones_own(tmp_path):
+@pytest.mark.quick
+def test_a_users_own_file_is_read(tmp_path):
     dataset = data.load(saved(tmp_path))
     assert dataset.num_classes == 4
     assert dataset.y_train.tolist() == arrays()["y_train"].tolist()
@@ -226,7 +230,8 @@ def test_a_constant_feature_stays_finite(tmp_path):
         ({"x_test": np.zeros((0, 6, 6, 3)), "y_test": np.zeros(0, int)}, "x_test of .* is empty"),
     ],
 )
-def test_files_that_make_no_dataset_are_refused(changes, message, tmp_path):
+@pytest.mark.quick
+def test_files_without_a_dataset_are_refused(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         data.load(saved(tmp_path, **changes))
 

@@ -26,6 +26,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs_from_top_to_bottom():
     names: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -38,6 +39,7 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom():
     assert np.isfinite(np.delete(names["scores"], 17)).all()
 
 
+@pytest.mark.quick
 def test_the_readme_is_short_and_all_python_is_in_it():
     assert len(README.splitlines()) <= 150
     assert "```python" not in DOCS
@@ -48,6 +50,7 @@ def test_the_readme_names_every_flagfile():
         assert f"`{path.name}`" in README
 
 
+@pytest.mark.quick
 def test_the_docs_name_every_strategy():
     page = (ROOT / "docs" / "strategies.md").read_text()
     for name in STRATEGIES:
@@ -61,6 +64,7 @@ def test_the_readme_and_the_docs_name_every_option(option):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.quick
 def test_every_link_leads_to_a_file_and_a_heading(page):
     for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         if link.startswith("https://"):

@@ -56,6 +56,7 @@ def small_flags(**changes):
     return [f"--{name}={value}" for name, value in {**SMALL, **changes}.items()]
 
 
+@pytest.mark.slow
 def test_main_runs_from_a_bare_flagfile_name_and_leaves_records_and_a_picture(tmp_path):
     workdir = tmp_path / "run"
     done = main("--flagfile=digits.flags", *small_flags(), f"--workdir={workdir}")
@@ -123,6 +124,7 @@ def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):
     assert warm[2]["train_loss"] < cold[2]["train_loss"]
 
 
+@pytest.mark.slow
 def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
     settings = {"width": 16, "strategy": "mlmoc,random", "init_size": 60, "epochs": 60}
     given = small_flags(dataset="mnist", data_dir=mnist_dir, **settings)
@@ -133,6 +135,16 @@ def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
     assert all(line["test_accuracy"] > 0.4 for line in lines)
 
 
+def test_budget_devices_and_evaluation_points_reach_the_query(tmp_path):
+    plain = run(tmp_path, "plain", cycles=1)
+    shared = run(tmp_path, "shared", cycles=1, devices="all", memory_budget=2**28)
+    assert shared[0]["queried"] == plain[0]["queried"]
+    few = run(tmp_path, "few", cycles=1, eval_size=3)
+    assert few[0]["queried"] != plain[0]["queried"]
+    with pytest.raises(ValueError, match="the memory budget is"):
+        run(tmp_path, "small", cycles=1, memory_budget=1000)
+
+
 @pytest.mark.parametrize("dataset", ["svhn", "cifar10"])
 def test_public_datasets_run_end_to_end_on_mocked_images(dataset, tmp_path):
     with tfds.testing.mock_data(num_examples=80):
@@ -140,7 +152,7 @@ def test_public_datasets_run_end_to_end_on_mocked_images(dataset, tmp_path):
     assert len(lines) == 2
 
 
-def test_a_file_of_ones_own_runs_end_to_end(tmp_path):
+def test_a_users_own_file_runs_end_to_end(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(100, 5)), rng.integers(0, 3, 100)
     path = str(tmp_path / "mine.npz")
@@ -150,6 +162,7 @@ def test_a_file_of_ones_own_runs_end_to_end(tmp_path):
 
 
 @pytest.mark.parametrize("name", FLAGFILES)
+@pytest.mark.quick
 def test_every_flagfile_parses_into_a_config_with_the_protocol_of_the_paper(name):
     values = flags.FlagValues()
     command_line.define(values)
@@ -215,6 +228,12 @@ WRONG = {
     "strategy": ({"strategy": ("mlmco",)}, "known: badge, bait, bald, coreset"),
     "no strategy": ({"strategy": ()}, "no strategy was named"),
     "twice": ({"strategy": ("random", "random")}, "named twice"),
+    "devices": ({"devices": "two"}, "known: all, one"),
+    "eval_size": ({"eval_size": 50}, "eval_size (50) is larger than subset_size (40)"),
+    "together": (
+        {"readout": "all_logits", "precision": "bfloat16"},
+        "neither a mesh nor a precision other than float32",
+    ),
     "scheme": ({"scheme": "greedy"}, "known: batch, sequential"),
     "restart": ({"restart": "hot"}, "known: cold, warm"),
     "readout": ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
@@ -228,6 +247,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
+@pytest.mark.quick
 def test_settings_that_do_not_fit_are_refused_before_anything_is_written(case, tmp_path):
     settings, message = WRONG[case]
     with pytest.raises(ValueError) as error:  # noqa: PT011
@@ -271,6 +291,7 @@ def test_help_describes_every_flag():
     assert all(f"{field.name}:" in text for field in dataclasses.fields(Config))
 
 
+@pytest.mark.quick
 def test_every_setting_is_a_flag_with_a_help_text():
     assert all(field.metadata["help"] for field in dataclasses.fields(Config))
     promised = """

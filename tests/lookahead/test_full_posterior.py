@@ -43,6 +43,7 @@ def plain_full_gram(net, x1, x2):
     return np.einsum("ncp,mdp->ncmd", rows1, rows2)
 
 
+@pytest.mark.quick
 def test_full_gram_is_made_of_single_gradients(x64):
     net = helpers.network(dtype=np.float64)
     x1, _, x2, _ = sets()

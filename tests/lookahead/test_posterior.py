@@ -33,6 +33,7 @@ def condition(theta, logits, targets, num_labeled, ridge=RIDGE):
     )
 
 
+@pytest.mark.quick
 def test_mean_is_kernel_regression_on_the_residual(x64):
     theta, logits, targets = problem()
     belief = condition(theta, logits, targets, 6)
@@ -44,6 +45,7 @@ def test_mean_is_kernel_regression_on_the_residual(x64):
     chex.assert_trees_all_close(belief.offset, expected - logits[6:], atol=1e-12)
 
 
+@pytest.mark.quick
 def test_covariance_is_the_schur_complement(x64):
     theta, logits, targets = problem()
     belief = condition(theta, logits, targets, 6)
@@ -52,6 +54,7 @@ def test_covariance_is_the_schur_complement(x64):
     chex.assert_trees_all_close(belief.covariance, expected, atol=1e-12)
 
 
+@pytest.mark.quick
 def test_the_printed_equation_12_without_the_inverse_is_wrong(x64):
     theta, *_ = problem()
     k_ll, k_lx = theta[:6, :6], theta[:6, 6:]
@@ -79,6 +82,7 @@ def test_observing_one_by_one_equals_conditioning_at_once(seed, cut):
         chex.assert_trees_all_close(rest, at_once.covariance, atol=1e-9)
 
 
+@pytest.mark.quick
 def test_a_block_of_observations_equals_their_sequence(x64):
     theta, logits, targets = problem()
     belief = condition(theta, logits, targets, 6)
@@ -149,6 +153,7 @@ def test_observing_more_labels_compiles_nothing_new(compilations):
     assert len(compilations) == before
 
 
+@pytest.mark.quick
 def test_a_singular_kernel_is_factorized_with_a_larger_ridge_and_says_so(x64):
     theta, logits, targets = problem()
     theta[5] = theta[4]
@@ -176,7 +181,7 @@ def test_float32_kernels_are_factorized_in_float64_and_nothing_of_that_leaks():
     assert jnp.zeros(1).dtype == jnp.float32
 
 
-def test_condition_number_is_that_of_the_regularised_kernel(x64):
+def test_condition_number_is_that_of_the_regularized_kernel(x64):
     theta, logits, targets = problem(num_labeled=12, num_query=1)
     theta[:12, :12] = helpers.kernel_with_spectrum(np.geomspace(1e-3, 10, 12))
     belief = condition(theta, logits, targets, 12, ridge=1e-3)
@@ -234,7 +239,7 @@ def test_observations_that_do_not_fit_are_refused(index, label, message):
 
 
 @pytest.mark.parametrize("ridge", [-1e-4, np.nan, np.inf])
-def test_a_ridge_that_is_none_is_refused(ridge):
+def test_an_invalid_ridge_is_refused(ridge):
     with pytest.raises(ValueError, match="ridge must be"):
         condition(*problem(), 6, ridge=ridge)
 

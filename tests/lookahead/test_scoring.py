@@ -49,6 +49,7 @@ def test_look_ahead_equals_solving_equation_11_afresh_for_every_candidate(
 
 
 @pytest.mark.parametrize(("criterion", "reference"), CASES)
+@pytest.mark.quick
 def test_the_same_in_float32(criterion, reference):
     net = helpers.network()
     x_l, y_l, x_u, x_e = sets()
@@ -176,6 +177,7 @@ def test_a_labeled_point_queried_again_with_the_label_it_has_changes_nothing():
 
 
 @pytest.mark.parametrize("criterion", lookahead.CRITERIA)
+@pytest.mark.quick
 def test_under_jit_scores_are_the_same(criterion):
     net = helpers.network()
     x_l, y_l, x_u, x_e = sets()
@@ -258,7 +260,7 @@ def test_predictions_do_not_depend_on_the_batch_size(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_size_that_is_none_is_refused(batch_size):
+def test_an_invalid_batch_size_is_refused(batch_size):
     with pytest.raises(ValueError, match="batch_size must be a positive"):
         helpers.network().predict(helpers.images(2), batch_size)
 
@@ -313,13 +315,14 @@ WRONG_TYPES = {
 
 
 @pytest.mark.parametrize("message", WRONG_VALUES)
+@pytest.mark.quick
 def test_arrays_that_do_not_fit_are_refused(message):
     with pytest.raises(ValueError, match=message):
         lookahead.score(helpers.network(), *WRONG_VALUES[message])
 
 
 @pytest.mark.parametrize("message", WRONG_TYPES)
-def test_arguments_of_another_kind_are_refused(message):
+def test_arguments_of_the_wrong_type_are_refused(message):
     with pytest.raises(TypeError, match=message):
         lookahead.score(helpers.network(), *WRONG_TYPES[message])
 
@@ -334,12 +337,13 @@ def test_arguments_of_another_kind_are_refused(message):
         ({"x_eval": helpers.images(0)}, "x_eval is empty"),
     ],
 )
+@pytest.mark.quick
 def test_unknown_names_list_the_known_ones(options, message):
     with pytest.raises(ValueError, match=message):
         lookahead.score(helpers.network(), *sets()[:3], **options)
 
 
-def test_a_network_that_is_none_is_refused():
+def test_an_invalid_network_is_refused():
     with pytest.raises(
         TypeError, match=r"must be an ntk_al.Network\(module, variables\), got dict"
     ):

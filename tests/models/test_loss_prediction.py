@@ -58,6 +58,7 @@ def candidates(net, num=7):
         ([1.0, 0.0], [2.0, 2.0], 2.0),  # not larger: the sign is −1
     ],
 )
+@pytest.mark.quick
 def test_the_ranking_loss_by_hand(predicted, losses, expected):
     value = ranking_loss(np.array(predicted), np.array(losses), margin=1.0)
     assert float(value) == pytest.approx(expected)
@@ -134,6 +135,7 @@ def test_the_ranking_moves_the_backbone_until_it_is_stopped(stop):
 
 
 @pytest.mark.parametrize(("epoch", "stopped"), [(0, False), (119, False), (120, True)])
+@pytest.mark.quick
 def test_it_is_stopped_after_120_of_200_epochs(epoch, stopped):
     given = {}
 
@@ -213,6 +215,7 @@ def test_settings_of_the_ranking_out_of_range_are_refused(setting):
 
 
 @pytest.mark.parametrize(("model", "scheme"), [("convnet", "sequential"), ("wide_resnet", "batch")])
+@pytest.mark.slow
 def test_an_experiment_with_learning_loss_and_bald(tmp_path, model, scheme):
     strategies = ("learning_loss", "bald")
     settings = {"model": model, "scheme": scheme, "strategy": strategies, "dropout": 0.1}

@@ -15,10 +15,12 @@ def num_parameters(module, shape):
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
+@pytest.mark.quick
 def test_resnet18_has_the_published_number_of_parameters():
     assert num_parameters(ResNet18(num_classes=10), (1, 32, 32, 3)) == 11_173_962
 
 
+@pytest.mark.quick
 def test_wide_resnet_16_4_has_the_published_number_of_parameters():
     """WRN-16-4 has widths 64, 128, 256; the authors report 2.7 million parameters (Table 4)."""
     assert num_parameters(WideResNet(10, blocks=2, width=256), (1, 32, 32, 3)) == 2_748_890
@@ -74,6 +76,7 @@ def test_a_width_that_cannot_be_halved_is_refused():
         WideResNet(3, width=10).init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
 
 
+@pytest.mark.quick
 def test_unknown_models_and_options_list_the_known_ones():
     with pytest.raises(ValueError, match="known: " + ", ".join(sorted(MODELS))):
         models.build("vgg", 10)
@@ -85,5 +88,6 @@ def test_unknown_models_and_options_list_the_known_ones():
         models.build("mlp", 10, width=0)
 
 
+@pytest.mark.quick
 def test_every_model_is_a_linen_module():
     assert all(issubclass(model, nn.Module) for model in MODELS.values())

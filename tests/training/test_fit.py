@@ -22,7 +22,7 @@ def fresh(seed=0):
     return training.initialize(jax.random.key(seed), helpers.TinyNet(), helpers.images(1))
 
 
-def test_digits_are_learnt_from_two_hundred_labels():
+def test_digits_are_learned_from_two_hundred_labels():
     digits = data.load("digits")
     net = training.initialize(KEY, models.build("convnet", 10), digits.x_train)
     config = TrainingConfig(epochs=60, batch_size=32, learning_rate=0.1, augmentation="shift")
@@ -40,6 +40,7 @@ def test_a_small_set_is_fitted(loss):
     assert value < 0.2
 
 
+@pytest.mark.quick
 def test_one_step_is_sgd_by_hand():
     """One full batch: θ ← θ − η (∇ loss + weight decay · θ); momentum has nothing to add yet."""
     x, y, net = helpers.images(4), helpers.labels(4), fresh()
@@ -59,6 +60,7 @@ def test_one_step_is_sgd_by_hand():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained.params, expected)
 
 
+@pytest.mark.quick
 def test_the_squared_loss_is_summed_over_classes():
     loss = losses.squared_loss(np.array([[1.0, 2.0]]), np.array([[0.0, 1.0]]))
     np.testing.assert_allclose(loss, [2.0])
@@ -112,6 +114,7 @@ def test_fewer_examples_than_a_batch_holds_are_enough():
     training.fit(KEY, fresh(), helpers.images(3), helpers.labels(3), config)
 
 
+@pytest.mark.quick
 def test_shift_moves_an_image_by_at_most_an_eighth():
     image = np.zeros((200, 16, 16, 1), np.float32)
     image[:, 8, 8] = 1
@@ -204,6 +207,7 @@ def test_divergence_stops_the_training_and_says_what_to_do():
         (np.full((4, 4, 4, 1), np.inf, np.float32), helpers.labels(4), "NaN or infinite"),
     ],
 )
+@pytest.mark.quick
 def test_training_sets_that_do_not_fit_are_refused(x, y, message):
     with pytest.raises(ValueError, match=message):
         training.fit(KEY, fresh(), x, y, QUICK)

@@ -6,6 +6,8 @@ import pytest
 from ntk_al.acquisition.features import calibration
 from tests import helpers
 
+pytestmark = pytest.mark.quick
+
 
 def refitted(features, targets, ridge):
     """Each point predicted by a ridge regression that is fitted to all others."""

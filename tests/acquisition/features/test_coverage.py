@@ -14,7 +14,7 @@ from tests.acquisition.points import (
     to_labeled,
 )
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def coverage(x, weights, labeled, radius, chosen):

@@ -6,7 +6,7 @@ import pytest
 from ntk_al.acquisition.features import geometry
 from tests.acquisition.points import SEEDS, brute_squared, points
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 @SEEDS

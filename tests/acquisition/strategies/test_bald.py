@@ -70,6 +70,7 @@ def test_dropout_is_one_layer_whose_output_is_what_the_last_layer_sees(name):
 
 
 @EVERY_MODEL
+@pytest.mark.quick
 def test_dropout_changes_no_parameter(name):
     jax.tree.map(
         lambda plain, dropped: np.testing.assert_equal(plain.shape, dropped.shape),
@@ -157,6 +158,7 @@ class Coin(nn.Module):
 
 
 @pytest.mark.parametrize("x", [0.0, 0.5, 2.0])
+@pytest.mark.quick
 def test_bald_tends_to_the_mutual_information_of_a_coin_and_a_label(x):
     coin = Network(Coin(), {"params": {}})
     given = candidates(coin, np.full((64, 1), x, np.float32))

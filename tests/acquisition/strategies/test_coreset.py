@@ -15,7 +15,7 @@ from tests.acquisition.points import (
     to_labeled,
 )
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def test_coreset_on_a_line():

@@ -12,7 +12,7 @@ from ntk_al.acquisition.strategies.probcover import greedy_cover
 from ntk_al.acquisition.strategies.typiclust import most_typical
 from tests.acquisition.points import SEEDS, everything, line, points, to_labeled
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def choices(x, k, seed):

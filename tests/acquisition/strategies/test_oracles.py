@@ -19,6 +19,8 @@ from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
 from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
 from tests.paths import FIXTURES
 
+pytestmark = pytest.mark.quick
+
 ORACLES = json.loads((FIXTURES / "oracles.json").read_text())
 X, LABELED = np.array(ORACLES["candidates"]), np.array(ORACLES["labeled"])
 

@@ -6,7 +6,7 @@ import pytest
 from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
 from tests.acquisition.points import SEEDS, brute_squared, everything, line, points
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def test_the_radius_of_pure_balls_on_a_line():

@@ -6,7 +6,7 @@ import pytest
 from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
 from tests.acquisition.points import brute_squared, everything, line, points
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def test_mean_distances_are_over_the_nearest_others():

@@ -6,7 +6,7 @@ import pytest
 from ntk_al.acquisition.strategies.uherding import margin_uncertainty, smallest_distance
 from tests.acquisition.points import line
 
-pytestmark = pytest.mark.usefixtures("tile_entries")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("tile_entries")]
 
 
 def test_margin_uncertainty_by_hand_and_where_nothing_is_left_of_it():

@@ -20,6 +20,7 @@ def relative_error(a, b):
 
 
 @pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.quick
 def test_gram_is_the_inner_product_of_single_gradients(readout):
     net, x1, x2 = helpers.network(), helpers.images(5), helpers.images(3, seed=1)
     plain = helpers.plain_gram(net, x1, x2, readout)
@@ -27,6 +28,7 @@ def test_gram_is_the_inner_product_of_single_gradients(readout):
 
 
 @pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.slow
 def test_gram_equals_neural_tangents_on_every_model(name):
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
     module = helpers.tiny_model(name)
@@ -130,6 +132,7 @@ class Everything(nn.Module):
         return embed.attend(h)[:, 0, :3] + transposed.sum(1)
 
 
+@pytest.mark.slow
 def test_gram_is_exact_for_a_network_that_mixes_known_and_unknown_parts():
     ids = np.random.default_rng(0).integers(0, 7, (5, 6))
     net = Network(Everything(), Everything().init(jax.random.key(0), ids))
@@ -155,6 +158,7 @@ def test_a_layer_option_without_a_rule_is_said_once(caplog):
     ]
 
 
+@pytest.mark.quick
 def test_a_kernel_that_is_not_finite_names_the_layer():
     net = helpers.network()
     broken = jax.tree.map(lambda leaf: leaf, net.params)
@@ -228,6 +232,7 @@ def test_statistics_of_batchnorm_enter_through_their_values():
     assert relative_error(kernels.gram(other, x), kernels.gram(net, x)) > 0.01
 
 
+@pytest.mark.quick
 def test_diagonal_is_the_diagonal():
     net, x = helpers.network(), helpers.images(40)
     chex.assert_trees_all_close(
@@ -276,6 +281,7 @@ def test_gram_compiles_once_for_each_shape(compilations):
         (np.zeros((2, 5, 5, 1), np.float32), None, "cannot be applied to inputs of shape"),
     ],
 )
+@pytest.mark.quick
 def test_bad_inputs_are_refused_by_name(x1, x2, message):
     with pytest.raises(ValueError, match=message):
         kernels.gram(helpers.network(), x1, x2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -42,6 +43,7 @@ print(messages[-1].split("peak ")[1].split(" MiB")[0], resident() - before)
 """
 
 
+@pytest.mark.slow
 def test_measured_peak_is_not_far_above_the_prediction():
     budget = 220  # MiB; too little for all layers at once
     output = subprocess.run(
@@ -50,6 +52,7 @@ def test_measured_peak_is_not_far_above_the_prediction():
         text=True,
         check=True,
         timeout=300,
+        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},  # memory as users have it
     ).stdout
     predicted, measured = map(float, output.split())
     assert predicted <= budget
@@ -58,6 +61,7 @@ def test_measured_peak_is_not_far_above_the_prediction():
 
 @pytest.mark.parametrize(("gigabytes", "passes"), [(80, 1), (8, 21)])
 @pytest.mark.parametrize("backend", ["gpu", "cpu"])
+@pytest.mark.quick
 def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
     module = models.build("resnet18", 100)
     x = jax.ShapeDtypeStruct((10_000, 32, 32, 3), jnp.float32)

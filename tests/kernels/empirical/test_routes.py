@@ -60,6 +60,7 @@ def convolutions(draw):
 
 @settings(max_examples=6, deadline=None)
 @given(convolutions(), st.sampled_from([np.float32, np.float64]))
+@pytest.mark.slow
 def test_every_route_of_a_convolution_is_exact(convolution, dtype):
     layer, shape = convolution
     with jax.enable_x64(dtype == np.float64):
@@ -76,6 +77,7 @@ def test_every_route_of_a_dense_layer_is_exact(features, channels, positions, us
     assert_routes_are_exact(module, x, routes_of=("rows", "unfolded"))
 
 
+@pytest.mark.quick
 def test_every_route_of_an_embedding_is_exact():
     ids = np.random.default_rng(0).integers(0, 5, (6, 7))
     assert_routes_are_exact(OneLayer(nn.Embed(5, 3)), ids, routes_of=("rows", "unfolded"))
@@ -137,6 +139,7 @@ def plain_rows(net, x, path):
     return np.stack([gradient(example) for example in x])
 
 
+@pytest.mark.quick
 def test_the_cheapest_route_of_resnet18_follows_the_operation_counts():
     module = models.build("resnet18", 10)
     x = jnp.zeros((1, 32, 32, 3))

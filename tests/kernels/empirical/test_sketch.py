@@ -8,6 +8,7 @@ from ntk_al import kernels, training
 from tests import helpers
 
 
+@pytest.mark.quick
 def test_inner_products_of_sketches_are_the_kernel_on_average():
     net, x = helpers.network(), helpers.images(5, seed=1)
     theta = np.asarray(kernels.gram(net, x))

@@ -115,6 +115,7 @@ def test_every_twin_has_a_symmetric_positive_kernel(name):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.quick
 def test_relu_has_the_kernels_of_stax(kind):
     stax = twins._stax()
     x = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
@@ -176,6 +177,7 @@ def test_blocks_are_blocks_of_one_gram():
     np.testing.assert_array_equal(blocks.pool_diagonal, np.diagonal(theta)[L:])
 
 
+@pytest.mark.quick
 def test_the_head_is_pooled_where_every_pair_of_pixels_is_affordable(caplog):
     assert choose_head(600, None, (8, 8, 1)) == "pooled"
     assert choose_head(600, 600, (8, 8, 1)) == "flattened"
@@ -209,7 +211,7 @@ def test_images_that_are_constant_or_equal_give_a_finite_kernel():
         ),
     ],
 )
-def test_what_cannot_be_done_is_refused(arguments, options, message):
+def test_invalid_arguments_are_refused(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         kernels.infinite_gram(*arguments, **options)
 
