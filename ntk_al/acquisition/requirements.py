@@ -1,6 +1,6 @@
-"""What some strategies need of a network, found out before anything is trained.
+"""What some strategies need from a network, checked before anything is trained.
 
-To add a requirement, write a function that says what is lacking and add a row in ``NEEDS``.
+To add a requirement, write a function that says what is missing and add a row to ``NEEDS``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from ntk_al.network.features import LackingError, check_last_features
 from ntk_al.types import ArrayLike
 
 Need = Callable[[Network, ArrayLike], str | None]
-"""A network (shapes are enough) and inputs to what is lacking; ``None`` if nothing is."""
+"""A function of a network, whose variables may be shapes, and inputs ``[N, ...]``.
+
+It returns a message that says what the network lacks, or ``None`` if it lacks nothing.
+"""
 
 
 def features(network: Network, x: ArrayLike) -> str | None:
@@ -39,7 +42,7 @@ def dropout(network: Network, x: ArrayLike) -> str | None:
 
 
 def infinite_twin(network: Network, x: ArrayLike) -> str | None:
-    """A row for the module in ``kernels.TWINS``, which gives its infinite-width kernel."""
+    """A row for the module in ``kernels.TWINS``, which defines its infinite-width kernel."""
     del x
     try:
         twins.find(network.module)
@@ -49,7 +52,7 @@ def infinite_twin(network: Network, x: ArrayLike) -> str | None:
 
 
 def loss_prediction(network: Network, x: ArrayLike) -> str | None:
-    """A loss-prediction module beside the network."""
+    """A loss-prediction module attached to the network."""
     del x
     if isinstance(network.module, WithLossPrediction):
         return None
@@ -69,16 +72,17 @@ NEEDS: dict[str, Need] = {
 
 
 def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: ArrayLike) -> None:
-    """Refuses a strategy that needs what the network lacks.
+    """Checks that a network has everything that a strategy needs.
 
     Args:
-      strategies: the registry, for the names of those that would work.
-      name: of the strategy.
-      network: its variables may be shapes, as ``jax.eval_shape`` returns them.
-      x: inputs, ``[N, ...]``, of which the shape is used.
+      strategies: all strategies by name, such as ``STRATEGIES``; the error message names those that
+        would work.
+      name: the name of the strategy to check.
+      network: the network; its variables may be shapes, as ``jax.eval_shape`` returns them.
+      x: inputs, ``[N, ...]``; only their shape and dtype are used.
 
     Raises:
-      ValueError: what is lacking, and the strategies that would work.
+      ValueError: if the network lacks something; the message says what.
     """
     missing = [lack for need in strategies[name].needs if (lack := NEEDS[need](network, x))]
     if missing:
