@@ -253,8 +253,8 @@ def _warn_of_large_residual(residual: Array) -> None:
     distance = float(jnp.linalg.norm(residual, axis=1).mean())
     if distance > _FAR_FROM_TARGETS:
         warnings.warn(
-            f"the network's outputs on the labeled set are far from their targets: the mean of "
-            f"‖y − f(x)‖ is {distance:.2g}; an untrained network has about 1. Changes measured "
+            f"the outputs of the network on the labeled set are far from their targets: the mean "
+            f"of ‖y − f(x)‖ is {distance:.2g}; an untrained network has about 1. Changes measured "
             "from such a network mostly reflect retraining, not the candidate. Train with the "
             "squared loss on one-hot targets, or score with reference='linearized'.",
             stacklevel=3,
