@@ -61,6 +61,15 @@ def sequential(
 
     Raises:
       ValueError: if k < 1 or fewer than k candidates are available.
+
+    Example:
+      >>> from ntk_al import Network, acquisition, models
+      >>> x, network = np.zeros((3, 2)), Network(models.MLP(num_classes=2), {})
+      >>> candidates = CandidateSet(network, x, np.zeros(3, int), x, ids=np.array([7, 8, 9]))
+      >>> strategy = acquisition.STRATEGIES["random"]
+      >>> selection = sequential(jax.random.key(0), strategy, candidates, 3, lambda i: 0)
+      >>> sorted(selection.ids.tolist())
+      [7, 8, 9]
     """
     candidates.check_choice(k)
     row_of = {int(i): row for row, i in enumerate(candidates.ids)}
