@@ -1,1 +1,1 @@
-"""Comparisons of acquisition methods: flags in, records and figures out."""
+"""Experiments that compare acquisition strategies: from flags to records and figures."""

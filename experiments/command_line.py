@@ -1,4 +1,4 @@
-"""The command line: absl flags to a ``Config``, and flagfiles by their bare name."""
+"""The command line: turns absl flags into a ``Config``, and finds flagfiles by their bare names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
-    """The parsed flags as a ``Config``; raises its ValueError."""
+    """Turns parsed flags into a ``Config``, and raises the errors of ``Config``."""
     fields = {field.name: values[field.name].value for field in dataclasses.fields(Config)}
     lists_as_tuples = {
         name: tuple(filter(None, value)) if isinstance(value, list) else value
@@ -44,12 +44,18 @@ def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
 
 
 def find_flagfiles(arguments: Sequence[str]) -> list[str]:
-    """The command line, with bare flagfile names looked up among those that come with this package.
+    """Replaces bare names of flagfiles by paths to the flagfiles that come with this package.
 
-    A file in the current directory goes first, as absl alone would find it.
+    A file in the current directory takes precedence, as it would with absl alone.
+
+    Args:
+      arguments: the command line.
+
+    Returns:
+      The command line with paths.
 
     Raises:
-      FileNotFoundError: no such flagfile; the message lists those that there are.
+      FileNotFoundError: if there is no such flagfile; the message lists the available ones.
     """
     found: list[str] = []
     name_follows = False
@@ -73,5 +79,5 @@ def _find_flagfile(name: str) -> str:
             return path
     known = ", ".join(sorted(os.listdir(FLAGFILE_DIR)))
     raise FileNotFoundError(
-        f"no flagfile {name!r}, neither here nor among those of this package: {known}"
+        f"no flagfile {name!r}, neither here nor among those that come with this package: {known}"
     )

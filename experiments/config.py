@@ -1,4 +1,4 @@
-"""One experiment as one frozen value, checked when it is made."""
+"""The configuration of an experiment, checked when it is created."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from ntk_al.network import READOUTS
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
 
 RESTARTS = {
-    "cold": "fresh weights in every cycle",
-    "warm": "the weights of the cycle before, as in the authors' released code",
+    "cold": "fresh weights",
+    "warm": "the weights of the previous cycle, as in the authors' released code",
 }
+"""Where training starts in each cycle."""
+
 DATASET_AUGMENTATION = "dataset"
+"""The value of ``augmentation`` that selects the one that suits the dataset."""
 
 DEVICES = ("one", "all")
 """Which devices of this machine compute the kernel and the scores."""
@@ -35,7 +38,7 @@ def _setting(
     choices: Iterable[str] | None = None,
     least: float | None = None,
 ) -> Any:
-    """A field of ``Config``: its default, its help, and what its values may be."""
+    """Makes a field of ``Config`` from its default, its help text and the limits of its values."""
     if choices is not None:
         help = f"{help} {' | '.join(choices)}."
     metadata = {"help": help, "choices": choices, "least": least}
@@ -44,109 +47,135 @@ def _setting(
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What an experiment depends on; each field is the flag of the same name.
+    """All settings of an experiment; each field is the flag of the same name.
 
     Raises:
-      ValueError: a name that is not known, a number out of range, or numbers that contradict each
-        other.
+      TypeError: if a value has the wrong type.
+      ValueError: if a name is unknown, a number is out of range, or values contradict each other.
     """
 
     dataset: str = _setting(
-        "digits", f"{' | '.join(DATASETS)}, or a .npz with x_train, y_train, x_test, y_test."
+        "digits",
+        f"The dataset: {' | '.join(DATASETS)}, or a .npz file with x_train, y_train, x_test and "
+        "y_test.",
     )
     data_dir: str | None = _setting(
-        None, "Where tensorflow-datasets finds prepared datasets; default: its own."
+        None,
+        "The folder in which tensorflow-datasets finds prepared datasets; default: the default of "
+        "tensorflow-datasets.",
     )
     model: str = _setting("convnet", "The network:", choices=MODELS)
-    width: int | None = _setting(None, "Width of the model; default: the model's own.", least=1)
+    width: int | None = _setting(
+        None, "The width of the model; default: depends on the model.", least=1
+    )
     blocks: int | None = _setting(
         None,
-        "Blocks per stage of wide_resnet, hidden layers of mlp; default: the model's own.",
+        "The number of blocks in a stage of wide_resnet, or of hidden layers of mlp; default: "
+        "depends on the model.",
         least=1,
     )
-    dropout: float = _setting(0.0, "Rate of dropout before the last layer; bald needs it above 0.")
+    dropout: float = _setting(
+        0.0, "The dropout rate before the last layer; bald needs a rate above 0."
+    )
     strategy: tuple[str, ...] = _setting(
         ("mlmoc",),
-        "One or more, separated by commas, compared from the same initial labels:",
+        "One or more strategies, separated by commas, which start from the same initial labels:",
         choices=STRATEGIES,
     )
     scheme: str = _setting(
         "batch",
-        "Labels of a cycle all at once, or each revealed and absorbed before the next is chosen:",
+        "Whether the labels of a cycle are queried all at once, or one at a time, with each label "
+        "absorbed before the next choice:",
         choices=SCHEMES,
     )
-    init_size: int = _setting(20, "Labeled examples at the start.", least=1)
-    query_size: int = _setting(20, "Labels queried in a cycle.", least=1)
+    init_size: int = _setting(20, "The number of labeled examples at the start.", least=1)
+    query_size: int = _setting(20, "The number of labels to query in each cycle.", least=1)
     subset_size: int = _setting(
-        1000, "Candidates of a cycle: a random subset of the unlabeled pool.", least=1
+        1000,
+        "The number of candidates in each cycle, drawn at random from the unlabeled pool.",
+        least=1,
     )
-    cycles: int = _setting(8, "Each trains, tests and queries.", least=1)
-    seed: int = _setting(0, "Of everything random.", least=0)
+    cycles: int = _setting(
+        8, "The number of cycles. Each cycle trains, tests and queries.", least=1
+    )
+    seed: int = _setting(0, "The seed of everything random.", least=0)
     restart: str = _setting(
         "cold",
-        f"Each cycle trains from {', or '.join(RESTARTS.values())}:",
+        f"Each cycle trains from {' or from '.join(RESTARTS.values())}:",
         choices=RESTARTS,
     )
-    epochs: int = _setting(200, "Passes over the labeled examples.", least=1)
-    batch_size: int = _setting(16, "Examples in a step of SGD.", least=1)
-    learning_rate: float = _setting(0.1, "Peak of the one-cycle schedule.")
-    weight_decay: float = _setting(5e-4, "L2 coefficient.", least=0)
-    loss: str = _setting("squared", "The look-ahead is exact for the squared loss:", choices=LOSSES)
+    epochs: int = _setting(200, "The number of passes over the labeled examples.", least=1)
+    batch_size: int = _setting(16, "The number of examples in a step of SGD.", least=1)
+    learning_rate: float = _setting(0.1, "The peak learning rate of the one-cycle schedule.")
+    weight_decay: float = _setting(5e-4, "The coefficient of weight decay.", least=0)
+    loss: str = _setting(
+        "squared",
+        "The training loss; the look-ahead is exact only for the squared loss:",
+        choices=LOSSES,
+    )
     augmentation: str = _setting(
         DATASET_AUGMENTATION,
-        f"Of training images; {DATASET_AUGMENTATION!r} is what suits the dataset:",
+        "The augmentation of training images; "
+        f"{DATASET_AUGMENTATION!r} selects the one that suits the dataset:",
         choices=[DATASET_AUGMENTATION, *AUGMENTATIONS],
     )
     readout: str = _setting(
         LookaheadOptions.readout,
-        "The scalar whose gradient makes the kernel, or the kernel of all pairs of logits (small "
-        "problems):",
+        "The scalar whose gradient defines the kernel, or all_logits for the kernel of all pairs "
+        "of logits (small problems only):",
         choices=[*READOUTS, ALL_LOGITS],
     )
     reference: str = _setting(
-        LookaheadOptions.reference, "What a change of outputs is measured from:", choices=REFERENCES
+        LookaheadOptions.reference,
+        "What changes are measured from, the network's outputs or the retrained linearized ones:",
+        choices=REFERENCES,
     )
     ridge: float = _setting(
-        LookaheadOptions.ridge, "λ over the mean diagonal of the kernel.", least=0
+        LookaheadOptions.ridge, "λ divided by the mean diagonal of the kernel.", least=0
     )
     precision: str = _setting(
         LookaheadOptions.precision,
-        "Of the Jacobian's entries, before they are multiplied:",
+        "How the entries of the Jacobian are rounded before they are multiplied:",
         choices=PRECISIONS,
     )
     memory_budget: int | None = _setting(
-        None, "Bytes that a kernel may take on each device; default: most of what is free.", least=1
+        None,
+        "Bytes that a kernel may take on each device; default: most of the free memory.",
+        least=1,
     )
-    devices: str = _setting("one", "Devices that share the candidates:", choices=DEVICES)
+    devices: str = _setting("one", "The devices that share the candidates:", choices=DEVICES)
     eval_size: int | None = _setting(
         None,
-        "Evaluation points, at which look-ahead strategies measure changes: a random subset of the "
-        "candidates; default: all of them.",
+        "The number of evaluation points, at which look-ahead strategies measure changes. They are "
+        "drawn at random from the candidates; default: all candidates.",
         least=1,
     )
     batch_mode: str = _setting(
         LookaheadOptions.batch_mode,
-        f"Batches of look-ahead strategies: {', or '.join(BATCH_MODES.values())}:",
+        f"How look-ahead strategies form a batch: {', or '.join(BATCH_MODES.values())}:",
         choices=BATCH_MODES,
     )
     criterion: str = _setting(
         LookaheadOptions.criterion,
-        "What naive, one_step and infinite_ntk measure:",
+        "The criterion of naive, one_step and infinite_ntk:",
         choices=CRITERIA,
     )
     move_network: bool = _setting(
         LookaheadOptions.move_network,
-        "Whether labels of a sequential query move the network's outputs too, and with them "
-        "pseudo-labels and reference.",
+        "Whether the labels of a sequential query also move the network's outputs, which decide "
+        "pseudo-labels and the reference.",
     )
     retraining_epochs: int = _setting(
-        15, "Passes over the labels for each candidate of naive.", least=1
+        15, "The number of passes over the labels when naive retrains for a candidate.", least=1
     )
     retraining_rate: float = _setting(
-        0.01, "Peak learning rate of naive for a candidate, and the step of one_step."
+        0.01,
+        "The peak learning rate when naive retrains for a candidate, and the step of one_step.",
     )
     workdir: str | None = _setting(
-        None, "Where records go; it must not hold another run. Default: a new one in runs/."
+        None,
+        "The work directory for records, which must not hold another run; default: a new folder in "
+        "runs/.",
     )
 
     def __post_init__(self) -> None:
@@ -174,20 +203,24 @@ class Config:
         if self.query_size > self.subset_size:
             raise ValueError(
                 f"query_size ({self.query_size}) is larger than subset_size ({self.subset_size}), "
-                "the number of candidates that a cycle scores; raise subset_size"
+                "the number of candidates in a cycle; raise subset_size"
             )
         if self.eval_size is not None and self.eval_size > self.subset_size:
             raise ValueError(
                 f"eval_size ({self.eval_size}) is larger than subset_size ({self.subset_size}), "
-                "the number of candidates that evaluation points are drawn from"
+                "the number of candidates from which evaluation points are drawn"
             )
-        self.lookahead("none")  # raises what the options of look-ahead strategies raise
+        self.lookahead("none")  # checks the options of look-ahead strategies
         checks.positive("learning_rate", self.learning_rate)
         checks.rate("dropout", self.dropout)
         checks.positive("retraining_rate", self.retraining_rate)
 
     def training(self, dataset_augmentation: str) -> TrainingConfig:
-        """How networks are fitted, on a dataset with that augmentation of its own."""
+        """Returns the settings of training.
+
+        Args:
+          dataset_augmentation: the augmentation that suits the dataset.
+        """
         own = self.augmentation == DATASET_AUGMENTATION
         return TrainingConfig(
             epochs=self.epochs,
@@ -199,7 +232,12 @@ class Config:
         )
 
     def lookahead(self, dataset_augmentation: str, mesh: Mesh | None = None) -> LookaheadOptions:
-        """Choices of the look-ahead strategies, on a dataset with that augmentation of its own."""
+        """Returns the options of the look-ahead strategies.
+
+        Args:
+          dataset_augmentation: the augmentation that suits the dataset.
+          mesh: devices that share the candidates; ``None`` means one device.
+        """
         return LookaheadOptions(
             memory_budget=self.memory_budget,
             mesh=mesh,
@@ -218,12 +256,12 @@ class Config:
         )
 
     def check_pool(self, num_examples: int) -> None:
-        """Raises ValueError unless the pool lasts for every cycle."""
+        """Raises ValueError unless the pool has enough unlabeled examples for every cycle."""
         last = num_examples - self.init_size - (self.cycles - 1) * self.query_size
         if last < self.subset_size:
             raise ValueError(
                 f"subset_size ({self.subset_size}) is larger than the pool: of {num_examples} "
-                f"training examples {max(last, 0)} are still unlabeled in cycle {self.cycles} "
+                f"training examples, {max(last, 0)} are still unlabeled in cycle {self.cycles} "
                 f"(init_size {self.init_size}, query_size {self.query_size}). Lower init_size, "
                 "query_size, subset_size or cycles."
             )

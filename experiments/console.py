@@ -1,4 +1,4 @@
-"""The installed command ``ntk-al``: its first argument names what to do, the rest are flags."""
+"""The installed command ``ntk-al``: the first argument is a subcommand, the rest are flags."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"run": ("main", "one experiment: train, test, query, label, and again")}
-"""Each command: the module beside this one that does it, and what it does."""
+COMMANDS = {"run": ("main", "run an experiment: repeatedly train, test, query and label")}
+"""For each subcommand, the module in this package that implements it, and a description."""
 
 _FLAGFILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the module of a command as ``python -m`` would, so that flags and help are the same.
+    """Runs the module of a subcommand as ``python -m`` would, with the same flags and help.
 
     Args:
-      arguments: without the name of the program; those of the process by default.
+      arguments: the arguments without the program name; by default, those of the process.
     """
     name, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
     if name in COMMANDS:
@@ -40,5 +40,5 @@ def _usage() -> str:
 commands:
 {commands}
 
-"ntk-al COMMAND --help" describes the flags of a command. --flagfile=NAME reads flags from a file of
-yours, or from one of these: {", ".join(sorted(os.listdir(_FLAGFILES)))}"""
+"ntk-al COMMAND --help" describes the flags of a command. --flagfile=NAME reads flags from your own
+file, or from one of these: {", ".join(sorted(os.listdir(_FLAGFILES)))}"""

@@ -1,4 +1,4 @@
-"""Pictures of a run."""
+"""Figures of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ ACCURACY = "accuracy.png"
 
 
 def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:
-    """Draws test accuracy against labels, a line for each strategy; returns the path."""
+    """Draws test accuracy against the number of labels, with one line for each strategy.
+
+    Args:
+      records: the records of a run; the first one holds the config.
+      workdir: the folder for the figure.
+
+    Returns:
+      The path of the figure.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,4 +1,4 @@
-"""The active-learning loop: train, test, query, label, and again."""
+"""The active-learning loop: train, test, query, label, repeat."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PURPOSES = (
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A config with its data and model: everything was found and fits together."""
+    """A config with its data and its model, which have been found and checked."""
 
     config: Config
     dataset: Dataset
@@ -48,15 +48,19 @@ class Experiment:
 
 
 def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
-    """Everything that can be refused before the first long step.
+    """Loads the data, builds the model and makes all checks, before the first long step.
+
+    Args:
+      config: the settings.
+      cache_dir: where decoded datasets are cached; ``None`` means no cache.
 
     Raises:
-      FileExistsError: the work directory holds another run.
-      OSError: the work directory cannot be made.
-      FileNotFoundError: the data is not there.
-      MissingExtraError: an optional library that is needed is not installed.
-      ValueError: a pool that is too small, a model that does not take these examples, or a strategy
-        that needs what the model lacks.
+      FileExistsError: if the work directory holds another run.
+      OSError: if the work directory cannot be created.
+      FileNotFoundError: if the data cannot be found.
+      MissingExtraError: if a required optional library is not installed.
+      ValueError: if the pool is too small, the model does not take these examples, or the model
+        lacks something that a strategy needs.
     """
     workdir = config.workdir or _new_workdir(config)
     records.check_free(workdir)
@@ -96,14 +100,20 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
 
 
 def run(experiment: Experiment) -> str:
-    """Runs every strategy of the experiment; returns the work directory.
+    """Runs every strategy of the experiment.
 
-    Strategies share the initial labels, the initial weights of each cycle and, as far as their
-    pools agree, its candidates, so they are compared in pairs.
+    All strategies share the initial labels and the initial weights of each cycle. They also share
+    the candidates of a cycle, as far as their pools agree. This makes comparisons paired.
+
+    Args:
+      experiment: from ``prepare``.
+
+    Returns:
+      The work directory.
 
     Raises:
-      DivergedError: training diverged; the cycles before are on disk.
-      OSError: a record could not be written; likewise.
+      DivergedError: if training diverges; the earlier cycles are on disk.
+      OSError: if a record cannot be written; the earlier cycles are on disk.
     """
     config = experiment.config
     metrics = records.MetricsFile(experiment.workdir)
@@ -172,7 +182,7 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
 def _fresh_network(
     config: Config, module: nn.Module, strategy: str, x: np.ndarray, cycle: int = 0
 ) -> Network:
-    """A network with the same weights for every strategy, and beside it what a strategy needs."""
+    """Creates a network with weights that all strategies share, and adds what this one needs."""
     network = training.initialize(_key(config, "weights", cycle), module, x)
     key = _key(config, "loss prediction", cycle)
     return requirements.provide(STRATEGIES[strategy], key, network, x)
@@ -202,7 +212,7 @@ def _query(
 
 
 def _evaluation_points(config: Config, x: np.ndarray, cycle: int) -> np.ndarray | None:
-    """A random subset of the candidates; ``None`` where all of them are evaluation points."""
+    """Draws a random subset of the candidates; ``None`` means that all are evaluation points."""
     if config.eval_size is None:
         return None
     chosen = jax.random.permutation(_key(config, "evaluation points", cycle), len(x))

@@ -1,4 +1,4 @@
-"""Runs one experiment.
+"""Runs an experiment.
 
 ntk-al run --flagfile=digits.flags
 python -m experiments.main --flagfile=digits.flags   (the same, from the root of a clone)
@@ -15,7 +15,7 @@ from ntk_al.training import DivergedError
 
 try:
     with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
-        import matplotlib  # noqa: F401  a run should not end because it cannot draw
+        import matplotlib  # noqa: F401  a missing library should fail now, not after a run
         from absl import app, flags, logging
 
         from . import command_line, figures, loop, records
@@ -29,7 +29,7 @@ _REFUSED = (ValueError, OSError, extras.MissingExtraError)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Flags to config, config to experiment, experiment to records."""
+    """Turns the flags into an experiment and runs it; errors end the program with a message."""
     if len(arguments) > 1:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
     try:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _cache_dir() -> str:
-    """Where decoded datasets are kept, by the XDG convention."""
+    """Returns the folder for decoded datasets, following the XDG convention."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(base, "ntk_al")
 

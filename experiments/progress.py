@@ -1,4 +1,4 @@
-"""What the person who waits sees: one bar, what it is busy with, and a line for each cycle."""
+"""The progress of a run on the terminal: a bar, the current stage, and a line for each cycle."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ class Progress:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        # miniters=0: the text beside the bar is refreshed though no cycle was completed.
+        # miniters=0 refreshes the text next to the bar even if no cycle was completed.
         self._bar = tqdm(
             total=len(config.strategy) * config.cycles, unit="cycle", miniters=0, dynamic_ncols=True
         )
 
     def cycle(self, strategy: str, cycle: int) -> None:
-        """A cycle begins."""
+        """Shows that a cycle begins."""
         self._bar.set_description_str(f"{strategy}, cycle {cycle + 1}/{self._config.cycles}")
 
     def stage(self, text: str) -> None:
-        """What the cycle is busy with now."""
+        """Shows the current stage of the cycle."""
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(0)
 
     def epoch(self, epoch: int, loss: float) -> None:
-        """An epoch of training ended."""
+        """Shows that an epoch of training has ended with this mean loss."""
         self.stage(f"epoch {epoch + 1}/{self._config.epochs}, loss {loss:.3f}")
 
     def done(self, record: dict[str, Any]) -> None:
-        """A cycle ended, with this record."""
+        """Writes a line for a cycle that has ended."""
         self._bar.write(
             f"{record['strategy']:>16}  cycle {record['cycle'] + 1:>2}  "
             f"{record['num_labeled']:>6} labels  accuracy {record['test_accuracy']:6.2%}  "
@@ -42,5 +42,5 @@ class Progress:
         self._bar.update()
 
     def close(self) -> None:
-        """Leaves the bar as it is."""
+        """Closes the bar and leaves it on the screen."""
         self._bar.close()

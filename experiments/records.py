@@ -1,4 +1,4 @@
-"""``metrics.jsonl``: one line per cycle, on disk before the next cycle begins."""
+"""``metrics.jsonl``: one line for each cycle, written to disk before the next cycle begins."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ METRICS = "metrics.jsonl"
 
 
 class MetricsFile:
-    """The records of a run, in a work directory that holds no other."""
+    """The file for the records of a run, in a work directory that must not hold another run."""
 
     def __init__(self, workdir: str) -> None:
         check_free(workdir)
         self.path = os.path.join(workdir, METRICS)
-        # "x": of two runs started at once with one work directory, the second stops here.
+        # If two runs start at once in one work directory, "x" makes the second one fail here.
         self._file = open(self.path, "x", encoding="utf-8")  # noqa: SIM115
 
     def write(self, record: dict[str, Any]) -> None:
-        """Appends a line; a run that is killed later keeps it."""
+        """Appends a line and syncs it to disk, so that it survives if the run is killed later."""
         self._file.write(json.dumps(record, allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Closes the file; a run that completed no cycle leaves none behind."""
+        """Closes the file, and removes it if no cycle was completed."""
         empty = self._file.tell() == 0
         self._file.close()
         if empty:
@@ -42,27 +42,28 @@ def check_free(workdir: str) -> None:
     path = os.path.join(workdir, METRICS)
     if os.path.exists(os.path.join(workdir, ACCURACY)) and not os.path.exists(path):
         raise FileExistsError(
-            f"{workdir} holds an {ACCURACY} that this run would replace: name another --workdir"
+            f"{workdir} holds an {ACCURACY} that this run would replace: choose another --workdir"
         )
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             cycles = sum(1 for _ in file)
         raise FileExistsError(
             f"{workdir} already holds a run ({METRICS} has {cycles} lines). Nothing was changed: "
-            "name another --workdir, or move that one away."
+            "choose another --workdir, or move the old run away."
         )
 
 
 def read(workdir: str) -> list[dict[str, Any]]:
-    """The records of a work directory, in order."""
+    """Reads the records in a work directory, in order."""
     with open(os.path.join(workdir, METRICS), encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def git_revision() -> str | None:
-    """The commit of this code, with "-dirty" if it was changed since; ``None`` outside of git.
+    """Returns the commit of this code, with "-dirty" if it has been changed since.
 
-    An installed copy has none, even where the environment lies in a repository of its user.
+    The result is ``None`` if this file is not under version control. This includes installed
+    copies, even if the environment lies inside some other repository.
     """
     try:
         _git("ls-files", "--error-unmatch", os.path.basename(__file__))

@@ -3,8 +3,8 @@
     from ntk_al import Network, lookahead
     scores = lookahead.score(Network(module, variables), x_labeled, y_labeled, x_pool)
 
-``ntk_al.types`` holds the notation. Importing this package imports neither TensorFlow nor
-neural-tangents.
+``ntk_al.types`` explains the notation that all docstrings use. Importing this package imports
+neither TensorFlow nor neural-tangents.
 """
 
 from ntk_al import acquisition, data, kernels, lookahead, models, posterior, training

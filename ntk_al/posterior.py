@@ -1,4 +1,4 @@
-"""The posterior of the retrained linearized network, under the name of its mathematics."""
+"""The posterior of the retrained linearized network: public names of ``lookahead.posterior``."""
 
 from ntk_al.lookahead.posterior import Factor, Points, Posterior, condition, factorize
 

@@ -1,18 +1,19 @@
-"""The notation of the package, and the data that more than one module speaks of.
+"""The notation of the package, and the types that several modules share.
 
 =============  ===============================================================================
 symbol         meaning
 =============  ===============================================================================
-L, U, E        numbers of labeled points, of candidates (the pool), of evaluation points
-Q              number of query points: the points at which a posterior is known
+L, U, E        the labeled points, the candidates (the pool) and the evaluation points; in a shape,
+               how many there are
+Q              the query points: the points at which a posterior is computed
 C, P           numbers of classes and of parameters
-f(x)           logits of the trained network, BatchNorm in inference mode, ``[C]``
-g(x)           scalar read-out of the logits whose gradient makes the kernel
-Θ(x, x')       ⟨∂g(x)/∂θ, ∂g(x')/∂θ⟩, the empirical tangent kernel; the same for every class
-λ              ``ridge`` × mean diag Θ(L, L); ``ridge`` has no unit
+f(x)           logits of the trained network with BatchNorm in inference mode, ``[C]``
+g(x)           scalar read-out of the logits whose gradient defines the kernel
+Θ(x, x')       ⟨∂g(x)/∂θ, ∂g(x')/∂θ⟩, the empirical tangent kernel, shared by all classes
+λ              ``ridge`` × mean diag Θ(L, L); ``ridge`` itself is dimensionless
 A              Θ(L, L) + λI, ``[L, L]``
-R              Y − f(X_L), the residual that training left, ``[L, C]``
-S(x, x')       Θ(x, x') − Θ(x, L) A⁻¹ Θ(L, x'), what is left of Θ once L is known
+R              Y − f(X_L), the residual of the trained network, ``[L, C]``
+S(x, x')       Θ(x, x') − Θ(x, L) A⁻¹ Θ(L, x'), the covariance given the labels
 =============  ===============================================================================
 
 "The paper" is Mohamadi, Bae and Sutherland, "Making Look-Ahead Active Learning Strategies Feasible
@@ -32,13 +33,15 @@ Array = jax.Array
 ArrayLike = jax.Array | np.ndarray
 PyTree = Any
 LogitReadout = Callable[[Array], Array]
-"""Logits ``[..., C]`` to the scalar read-out ``[...]``."""
+"""A function from logits ``[..., C]`` to a scalar read-out ``[...]``."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class GramBlocks:
-    """The blocks of the tangent kernel that a look-ahead needs; without an evaluation set, E is U.
+    """The blocks of the tangent kernel that a look-ahead needs.
+
+    Without a separate evaluation set, the candidates are also the evaluation points.
 
     Attributes:
       labeled: Θ(L, L), ``[L, L]``.
@@ -56,11 +59,14 @@ class GramBlocks:
 
     @classmethod
     def square(cls, labeled: Array, labeled_query: Array, query: Array) -> GramBlocks:
-        """The blocks where the query points are both candidates and evaluation points.
+        """The blocks for query points that are both candidates and evaluation points.
 
         Args:
           labeled: Θ(L, L), ``[L, L]``.
           labeled_query: Θ(L, Q), ``[L, Q]``.
           query: Θ(Q, Q), ``[Q, Q]``.
+
+        Returns:
+          Blocks with U = E = Q.
         """
         return cls(labeled, labeled_query, labeled_query, query, query.diagonal())

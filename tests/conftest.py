@@ -34,6 +34,16 @@ def pytest_unconfigure(config):
 
 
 @pytest.fixture
+def optimized():
+    """Compilation as users have it, for a test whose time is computation."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update(
+        "jax_disable_most_optimizations", os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0"
+    )
+
+
+@pytest.fixture
 def x64():
     """Float64 in the whole test, parameters and inputs included."""
     with jax.enable_x64(True):

@@ -1,5 +1,5 @@
-"""Benchmarks, one file each, run as ``python -m``: the kernel, the look-ahead and whole queries.
+"""Benchmarks of the kernel, the look-ahead and whole queries, each run with ``python -m``.
 
-``harness`` is what they share, ``peers`` the race against other libraries, and ``results`` holds
-the raw results of the runs that are reported.
+``harness`` holds what the benchmarks share, ``peers`` compares with other libraries, and
+``results`` holds the raw results of all reported runs.
 """

@@ -1,19 +1,21 @@
-"""A look-ahead query at the size of the CIFAR100 protocol, and how much of the device it uses.
+"""Times a look-ahead query at the size of the CIFAR100 protocol, and how well it uses the device.
 
-    python -m experiments.benchmarks.accelerator --out=FILE    # an accelerator; minutes
+    python -m experiments.benchmarks.accelerator --out=FILE       # an accelerator; minutes
     python -m experiments.benchmarks.accelerator --quick          # a CPU; seconds
     python -m experiments.benchmarks.accelerator --reduce=20      # anything in between
 
-ResNet18 with random weights, 10000 labeled examples and 6000 candidates, synthetic images that are
-made on the device, random labels: times do not depend on what the network has learned.
+The network is a ResNet18 with random weights. There are 10000 labeled examples and 6000 candidates,
+which are synthetic images made on the device with random labels. Times do not depend on what the
+network has learned.
 
-The Gram matrix is credited with N²/2 inner products of rows of P entries, N = L + U, which is
-N²/2 · 2P operations. The count is nominal: forming the rows is not in it, and an implementation
-that needs fewer operations may pass the rate of the matrix units. That rate is measured in the same
-run, with the product of two large square matrices. How well a precision keeps the ranking is
-measured on a smaller problem of the same kind.
+The Gram matrix is credited with N²/2 inner products of rows of P entries, with N = L + U. This is
+N²/2 · 2P operations. The count is nominal: it leaves out the computation of the rows, and an
+implementation that needs fewer operations can exceed the rate of the matrix units. That rate is
+measured in the same run, with the product of two large square matrices. A smaller problem of the
+same kind shows how well each precision preserves the ranking.
 
-"posterior" is all of ``posterior.condition``: the factorization, timed alone as well, and S.
+The column "posterior" is the time of ``posterior.condition``, which computes the factorization and
+S. The factorization is also timed alone.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ PRECISIONS: dict[str, tuple[Any, Any]] = {
     "tensorfloat32": (jnp.float32, DotAlgorithmPreset.TF32_TF32_F32),
     "bfloat16": (jnp.bfloat16, None),
 }
-"""Of the kernel; dtype and ``precision`` of a square product that runs on the same units."""
+"""For each precision of the kernel, the dtype and the ``precision`` argument of a square product
+that runs on the same units."""
 
 QUICK: dict[str, Any] = {
     "model": "convnet",
@@ -71,29 +74,29 @@ COLUMNS = (
     "share",
     "spearman",
 )
-_PRODUCTS = 8  # square products that are in flight together, so that no launch is waited for
+_PRODUCTS = 8  # square products in flight at once, so that none waits for its launch
 
 
 def gram_operations(given: Problem) -> float:
-    """N²/2 · 2P, nominally."""
+    """Returns the nominal number of operations of the Gram matrix, N²/2 · 2P."""
     num_examples = len(given.x_labeled) + len(given.x_pool)
     return float(num_examples) ** 2 * problem.num_parameters(given.network)
 
 
 def score(given: Problem, **how: Any) -> Array:
-    """A whole query: images to scores."""
+    """Scores the candidates of a problem, from images to scores."""
     with warnings.catch_warnings():
-        # True here and of no interest: labels are random and nothing was trained.
+        # The warning is correct but expected: labels are random and nothing was trained.
         warnings.filterwarnings("ignore", message="the outputs of the network on the labeled set")
         return lookahead.score(given.network, given.x_labeled, given.y_labeled, given.x_pool, **how)
 
 
 def time_query(given: Problem, rounds: int, **how: Any) -> dict[str, Any]:
-    """Seconds of each stage and of the whole query, and the rate of the Gram matrix.
+    """Times each stage and the whole query, and computes the rate of the Gram matrix.
 
     Args:
-      given: what is queried.
-      rounds: times are medians of so many, after one query that compiles.
+      given: the problem.
+      rounds: the number of rounds; times are medians over them. One query compiles beforehand.
       **how: ``precision`` and ``memory_budget``.
     """
     _, compiling, _ = compilation.timed(lambda: score(given, **how))
@@ -112,7 +115,7 @@ def _time_stages(
     seconds: dict[str, float] = {}
 
     def stage(name: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        # A stage alone may compile what the whole query did not.
+        # A single stage may compile something that the whole query did not.
         seconds[name], _, result = compilation.timed(lambda: function(*arguments, **options))
         return result
 
@@ -121,18 +124,21 @@ def _time_stages(
     stage("factorization", posterior.factorize, blocks.labeled, residual)
     belief = stage("posterior", posterior.condition, blocks, residual, logits)
     stage("scores", lookahead.score_posterior, belief)
-    del blocks, belief  # they would stand beside those of the whole query
+    del blocks, belief  # otherwise memory would also hold those of the whole query
     stage("query", score, given, **how)
     return seconds
 
 
 def matrix_rate(precision: str, size: int, rounds: int) -> float | None:
-    """TFLOP/s of the product of two square matrices; ``None`` where the device has no such product.
+    """Measures the rate, in TFLOP/s, of the product of two square matrices.
 
     Args:
       precision: a key of ``PRECISIONS``.
-      size: rows of the matrices.
-      rounds: the rate is of the median time.
+      size: the number of rows of the matrices.
+      rounds: the number of rounds; the rate is that of the median time.
+
+    Returns:
+      The rate, or ``None`` if the device does not support this product.
     """
     dtype, how = PRECISIONS[precision]
     a, b = jax.random.normal(jax.random.key(0), (2, size, size), jnp.float32).astype(dtype)
@@ -147,7 +153,7 @@ def matrix_rate(precision: str, size: int, rounds: int) -> float | None:
     try:
         timing.timed(products)
     except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
-        # Most likely no unit for the format; if it was memory, the reader must see that.
+        # Probably the device has no unit for the format. If memory ran out, the message shows it.
         print(f"no rate for {precision}: {error}", file=sys.stderr, flush=True)
         return None
     times = timing.interleave({precision: products}, rounds)[precision]
@@ -155,7 +161,7 @@ def matrix_rate(precision: str, size: int, rounds: int) -> float | None:
 
 
 def peak_memory() -> tuple[int, str]:
-    """Bytes at the peak so far, and what they are of: the device, or else this process."""
+    """Returns the peak memory so far in bytes, and whether it is that of the device or process."""
     peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     if peak is not None:
         return peak, "device"
@@ -163,7 +169,7 @@ def peak_memory() -> tuple[int, str]:
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of the table, one for each precision, and the facts that all of them share."""
+    """Measures the rows of the table, one for each precision, and the facts that they share."""
     sizes = reduced(values)
     how = {} if values.memory_budget is None else {"memory_budget": values.memory_budget}
     module = models.build(values.model, values.num_classes, width=sizes["width"])
@@ -192,7 +198,7 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
             row["share"] = row["TFLOP/s"] / row["matrix TFLOP/s"]
         row["spearman"] = agreement.spearman(score(small, precision=precision, **how), reference)
         rows.append(row)
-        print(row, file=sys.stderr, flush=True)  # what is known, should a later one fail
+        print(row, file=sys.stderr, flush=True)  # not lost if a later precision fails
     peak, of = peak_memory()
     facts = {
         **whole.facts(),
@@ -208,7 +214,7 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def reduced(values: FlagValues) -> dict[str, int]:
-    """Sizes by the name of their flag, divided by ``--reduce``."""
+    """Returns the sizes, divided by ``--reduce``, by the names of their flags."""
     return {name: max(1, values[name].value // values.reduce) for name in REDUCED}
 
 
@@ -218,18 +224,18 @@ def define_flags(values: FlagValues) -> None:
     def integer(name: str, default: int | None, help: str) -> None:
         flags.DEFINE_integer(name, default, help, 1, flag_values=values)
 
-    integer("num_labeled", 10000, "Labels.")
-    integer("num_pool", 6000, "Candidates.")
-    integer("num_labeled_small", 1000, "Labels of the problem on which precisions are ranked.")
-    integer("num_pool_small", 1000, "Candidates of that problem.")
-    integer("num_classes", 100, "Classes.")
+    integer("num_labeled", 10000, "The number of labels.")
+    integer("num_pool", 6000, "The number of candidates.")
+    integer("num_labeled_small", 1000, "The number of labels when rankings are compared.")
+    integer("num_pool_small", 1000, "The number of candidates when rankings are compared.")
+    integer("num_classes", 100, "The number of classes.")
     flags.DEFINE_enum("model", "resnet18", list(models.MODELS), "The network.", flag_values=values)
-    integer("width", 64, "Of the model.")
-    integer("image_size", 32, "Height and width of the images in pixels.")
-    integer("memory_budget", None, "Bytes; default: the package's own.")
-    integer("square", 8192, "Rows of the square product.")
-    integer("reduce", 1, "Divides numbers of examples, the width and the square.")
-    entry.define_names("precisions", PRECISIONS, "Of the kernel, a row each:", values)
+    integer("width", 64, "The width of the model.")
+    integer("image_size", 32, "The height and width of the images in pixels.")
+    integer("memory_budget", None, "Bytes for the kernel; default: that of the package.")
+    integer("square", 8192, "The number of rows of the square matrices.")
+    integer("reduce", 1, "Divides the numbers of examples, the width and the square matrices.")
+    entry.define_names("precisions", PRECISIONS, "The precisions of the kernel:", values)
 
 
 BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK, rounds=1)

@@ -1,17 +1,18 @@
-"""Each approximation of look-ahead beside the real thing: retraining to convergence.
+"""Compares approximations of the look-ahead with what they approximate: retraining to convergence.
 
     python -m experiments.benchmarks.approximations            # twenty minutes on a CPU
     python -m experiments.benchmarks.approximations --quick    # seconds
 
-Small networks on the embedded digits. Every candidate is really added to the labels, with its most
-likely label, and the trained network is trained further until it has converged again; the change
-of its outputs at all candidates (MLMOC) is the truth. The table holds Spearman's rank correlation
-of each strategy's utilities with it, and which part of the truth's top tenth a strategy's own top
-tenth holds: means over rounds, each of which has its own seed, and the least correlation.
+Small networks are trained on the digits. Every candidate is then really added to the labels, with
+its most likely label, and the trained network is trained further until it has converged again. The
+change of its outputs at all candidates (MLMOC) is the truth. The table shows Spearman's rank
+correlation of each strategy's utilities with the truth, and the share of the truth's top tenth that
+is also in the strategy's top tenth. Both are means over rounds, each of which has its own seed; the
+table also shows the smallest correlation.
 
-The network is trained to convergence on its labels first, so that the truth is about the
-candidate, and full batches leave no noise of SGD in it. Both trainings are without augmentation and
-weight decay, which the theory does not have.
+The network first converges on its labels, so that the truth reflects only the candidate. Full
+batches avoid the noise of SGD. Both trainings use neither augmentation nor weight decay, which the
+theory does not include.
 """
 
 from __future__ import annotations
@@ -49,18 +50,18 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "margin": ("margin", {}),
     "random": ("random", {}),
 }
-"""Rows of the table: a strategy and its options."""
+"""The rows of the table: for each, a strategy and its options."""
 
 COLUMNS = ("model", "method", "spearman", "least", "top tenth", "seconds")
 
 
-# Until the residual is a hundredth of a target's norm, or less.
+# Enough to reduce the residual to a hundredth of a target's norm or less.
 EPOCHS = {"mlp": 2000, "convnet": 600}
-"""Of the first training of each model; retraining has half as many."""
+"""The epochs of the first training of each model; retraining takes half as many."""
 
 
 def converged(model: str, values: FlagValues, seed: int) -> Problem:
-    """A network that has converged on its labels, and candidates."""
+    """Makes a problem whose network has converged on its labels."""
     config = Config(
         dataset="digits",
         model=model,
@@ -78,13 +79,13 @@ def converged(model: str, values: FlagValues, seed: int) -> Problem:
 
 
 def utilities(given: Problem, strategy: str, **options: Any) -> np.ndarray:
-    """Of a strategy that starts from a network and candidates, ``[U]``."""
+    """Computes the utilities of a strategy, ``[U]``, with nothing computed beforehand."""
     candidates = dataclasses.replace(given.candidates(), options=LookaheadOptions(**options))
     return STRATEGIES[strategy](jax.random.key(0), candidates, 1).utilities
 
 
 def measure_model(model: str, values: FlagValues) -> list[dict[str, Any]]:
-    """Rows of the table for one model."""
+    """Measures the rows of the table for one model."""
     correlations: dict[str, list[float]] = {name: [] for name in METHODS}
     shares: dict[str, list[float]] = {name: [] for name in METHODS}
     seconds: dict[str, list[float]] = {name: [] for name in METHODS}
@@ -114,19 +115,19 @@ def measure_model(model: str, values: FlagValues) -> list[dict[str, Any]]:
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of the table for all models, and the size of the problem."""
+    """Measures the rows of the table for all models; also returns the size of the problem."""
     rows = [row for model in values.models for row in measure_model(model, values)]
     return rows, {name: values[name].value for name in QUICK}
 
 
 def define_flags(values: FlagValues) -> None:
     """Defines the benchmark's own flags."""
-    entry.define_names("models", EPOCHS, "Networks that are trained:", values)
-    flags.DEFINE_integer("num_labeled", 50, "Labels.", 1, flag_values=values)
-    flags.DEFINE_integer("num_pool", 100, "Candidates, all trained for.", 2, flag_values=values)
-    flags.DEFINE_integer("width", 32, "Of the networks.", 1, flag_values=values)
+    entry.define_names("models", EPOCHS, "The networks:", values)
+    flags.DEFINE_integer("num_labeled", 50, "The number of labels.", 1, flag_values=values)
+    flags.DEFINE_integer("num_pool", 100, "The number of candidates.", 2, flag_values=values)
+    flags.DEFINE_integer("width", 32, "The width of the networks.", 1, flag_values=values)
     flags.DEFINE_integer(
-        "epochs", None, f"Of the first training; default: {EPOCHS}.", 2, flag_values=values
+        "epochs", None, f"Epochs of the first training; default: {EPOCHS}.", 2, flag_values=values
     )
 
 

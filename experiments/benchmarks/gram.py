@@ -1,14 +1,18 @@
-"""The kernel beside its floor, the plain way and neural-tangents, in one process.
+"""Compares the kernel with a lower bound, a direct implementation and neural-tangents.
 
     python -m experiments.benchmarks.gram            # 20 minutes on 2 cores
-    python -m experiments.benchmarks.gram --quick    # minutes, most of them for memory
+    python -m experiments.benchmarks.gram --quick    # minutes, mostly for measuring memory
 
-Seconds are medians over rounds in which contestants take turns, for the whole N × N Gram matrix;
-what takes longer than ``--limit`` is extrapolated from a leading block and says so. All must agree
-to 1e-5 of the largest entry before anything is timed; "flipped" counts the examples that are
-excepted, because rounding flipped a ReLU. The floor is one batched forward and backward pass and
-half an N × P × N float32 product: with all N in one batch, and with the batch size that is fastest.
-Peak memory is what one call adds to a fresh process, compilation included. Linux, on a CPU.
+All contestants run in one process. Times are for the whole N × N Gram matrix, and are medians over
+rounds in which contestants take turns. If a contestant would take longer than ``--limit``, its time
+is extrapolated from a leading block, and the table says so. Before anything is timed, all kernels
+must agree to 1e-5 of the largest entry. Examples in which rounding flipped a ReLU are exempt, and
+the column "flipped" counts them.
+
+The lower bound, called the floor, is the time of one batched forward and backward pass plus half an
+N × P × N float32 product. It is reported both for one batch of all N examples and for the fastest
+batch size. Peak memory is what one call adds to a fresh process, including compilation. This
+benchmark runs on a CPU under Linux.
 """
 
 from __future__ import annotations
@@ -47,13 +51,13 @@ COLUMNS = (
 PEERS = {f"neural-tangents {name}": name for name in contestants.NEURAL_TANGENTS}
 
 Peak = Callable[[str, int, int], int]
-"""Bytes that a contestant takes, from its name, its tile and its number of examples."""
+"""A function from a contestant's name, tile and number of examples to the bytes that it takes."""
 
 
 def all_contestants(
     network: Network, x: Array, case: Case, limit: float, peak: Peak | None
 ) -> dict[str, Contestant]:
-    """All contestants, each with its best tile, and no more examples than ``limit`` allows."""
+    """Makes all contestants, each with its best tile and as many examples as ``limit`` allows."""
     found = contestants.in_process(network, x, case.memory_budget)
     row_bytes = 4 * num_parameters(network)
     for name, implementation in PEERS.items():
@@ -68,7 +72,7 @@ def all_contestants(
 
 
 def floors(seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Rows of the literal floor and of the best batch size's, from the seconds of their parts."""
+    """Makes the rows of the floor, for one batch and for the fastest batch size, from its parts."""
     product = statistics.median(seconds["product"]) / 2
     passes = {
         int(name.split()[1]): product + statistics.median(values)
@@ -85,16 +89,16 @@ def floors(seconds: dict[str, list[float]]) -> list[dict[str, Any]]:
 def measure_case(
     case: Case, *, rounds: int, limit: float, peak: Peak | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of a case: contestants, then the two floors.
+    """Measures the rows of a case: the contestants, then the two floors.
 
     Args:
-      case: what is formed.
-      rounds: times are medians of so many.
-      limit: seconds of a call; what takes longer is extrapolated.
+      case: the Gram matrix to form.
+      rounds: the number of rounds; times are medians over them.
+      limit: seconds for one call; the time of a slower contestant is extrapolated.
       peak: measures memory; ``None`` leaves it out.
 
     Raises:
-      ArithmeticError: a contestant is wrong.
+      ArithmeticError: if the kernel of a contestant is wrong.
     """
     network, x = case.make()
     rows, parts = race.run(
@@ -119,7 +123,7 @@ def measure_case(
 
 
 def peak_memory(case: str, values: FlagValues, name: str, tile: int, num_examples: int) -> int:
-    """Bytes at the peak of a fresh process that only runs one contestant, once."""
+    """Measures the peak memory, in bytes, of a fresh process that runs one contestant once."""
     arguments = entry.same_flags(values, ("quick", "seed"))
     arguments += [f"--cases={case}", f"--memory_of={name}"]
     arguments += [f"--tile={tile}", f"--num_examples={num_examples}"]
@@ -127,7 +131,7 @@ def peak_memory(case: str, values: FlagValues, name: str, tile: int, num_example
 
 
 def memory_of(name: str, values: FlagValues) -> Callable[[], Any]:
-    """The one call of a process whose memory is measured."""
+    """Makes the call whose memory a fresh process measures."""
     _round_like_the_reference()
     (case,) = cases.chosen(values).values()
     network, x = jax.block_until_ready(case.make())
@@ -138,7 +142,7 @@ def memory_of(name: str, values: FlagValues) -> Callable[[], Any]:
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of all cases."""
+    """Measures the rows of all cases."""
     _round_like_the_reference()
 
     def rows_of(name: str, case: Case) -> list[dict[str, Any]]:
@@ -149,15 +153,15 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _round_like_the_reference() -> None:
-    # Elsewhere than on a CPU, convolutions would be rounded to less than the gate allows.
+    # On other devices than a CPU, convolutions would otherwise be too inexact to agree to 1e-5.
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def define_flags(values: FlagValues) -> None:
     """Defines the benchmark's own flags."""
     cases.define_flags(list(cases.CASES), values)
-    flags.DEFINE_integer("tile", 0, "Internal: that of --memory_of.", flag_values=values)
-    flags.DEFINE_integer("num_examples", 0, "Internal: those of --memory_of.", flag_values=values)
+    flags.DEFINE_integer("tile", 0, "Internal: tile for --memory_of.", flag_values=values)
+    flags.DEFINE_integer("num_examples", 0, "Internal: N for --memory_of.", flag_values=values)
 
 
 BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, memory_of=memory_of)

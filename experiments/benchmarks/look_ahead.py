@@ -1,18 +1,20 @@
-"""What the look-ahead saves: the block update beside a dense solve and beside retraining.
+"""Measures what the look-ahead saves, compared with dense solves and with retraining.
 
     python -m experiments.benchmarks.look_ahead --data_dir=DIR    # MNIST; minutes on a CPU
     python -m experiments.benchmarks.look_ahead --quick           # digits; seconds
 
 One run scores the same candidates with the same network by MLMOC in three ways:
 
-- ``lookahead.score``, end to end;
-- the same kernel without the block update: Eq. 11 of the paper is solved afresh for each candidate,
-  with its pseudo-label among the labels, and evaluated at all evaluation points;
-- naive retraining: 15 epochs of SGD on the labels and the pseudo-label, from the network's own
-  weights each time, and the change of its outputs at all evaluation points.
+- ``lookahead.score``, end to end.
+- Dense solves use the same kernel without the block update: for each candidate, its pseudo-label is
+  added to the labels, Eq. 11 of the paper is solved from scratch, and the solution is evaluated at
+  all evaluation points.
+- Naive retraining takes 15 epochs of SGD on the labels and the pseudo-label, starting each time
+  from the network's own weights, and measures the change of outputs at all evaluation points.
 
-The last two are timed on a sample of the candidates and multiplied; compilation is left out. The
-first two compute one quantity in two ways: unless they agree, no time is reported.
+The last two are timed on a sample of the candidates, and their times are scaled up. Times do not
+include compilation. The first two compute the same scores in two ways; unless they agree, no time
+is reported.
 """
 
 from __future__ import annotations
@@ -36,22 +38,22 @@ from .harness import agreement, compilation, entry, protocol, timing
 from .harness.problem import Problem
 
 RETRAINING_EPOCHS = 15
-TOLERANCE = 1e-4  # of scores, relative
-LEAST_TO_RANK = 20  # the rank correlation of fewer candidates says nothing
+TOLERANCE = 1e-4  # relative, for scores
+LEAST_TO_RANK = 20  # a rank correlation of fewer candidates would be meaningless
 COLUMNS = ("method", "seconds", "ratio", "timed on", "compilation", "difference", "spearman")
 
 
 def dense_scores(
     blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, noise: ArrayLike, rows: ArrayLike
 ) -> Array:
-    """MLMOC by the plainest form of Eq. 11, in float64: one enlarged system for each candidate.
+    """Computes MLMOC directly from Eq. 11, in float64, with one enlarged system per candidate.
 
     Args:
-      blocks: kernel of the labeled points and the candidates, the latter as evaluation points.
+      blocks: kernel of the labeled points and the candidates, which are also evaluation points.
       residual: R = Y − f(X_L), ``[L, C]``.
       logits: f at the candidates, ``[U, C]``.
       noise: λ.
-      rows: the candidates to score, ``[B]``.
+      rows: the rows of the candidates to score, ``[B]``.
 
     Returns:
       Their scores, ``[B]``, in float64.
@@ -80,11 +82,11 @@ def _dense_scores(
 
 
 def retrained_score(candidates: CandidateSet, row: int, config: TrainingConfig) -> float:
-    """MLMOC of one candidate by training on its pseudo-label, from the network's weights."""
+    """Computes MLMOC of one candidate by further training with its pseudo-label."""
     logits = candidates.network_logits
     network, _ = training.fit(
-        # One key for all candidates: the order of the examples and their augmentation are then
-        # no reason for scores to differ.
+        # All candidates share a key, so that scores do not differ because of the order of the
+        # examples or their augmentation.
         jax.random.key(0),
         candidates.network,
         np.concatenate([candidates.x_labeled, candidates.x[row : row + 1]]),
@@ -97,17 +99,17 @@ def retrained_score(candidates: CandidateSet, row: int, config: TrainingConfig) 
 def measure_problem(
     problem: Problem, retraining: TrainingConfig, *, rounds: int, dense_sample: int, sample: int
 ) -> list[dict[str, Any]]:
-    """Scores by all methods, and the rows of the table.
+    """Scores with all methods and measures the rows of the table.
 
     Args:
-      problem: what is scored.
-      retraining: how naive retraining trains.
-      rounds: how often every method is timed; times are medians.
-      dense_sample: candidates for which a dense system is solved, in each round.
-      sample: candidates for which the network is retrained, dealt out over the rounds.
+      problem: the problem.
+      retraining: the settings of naive retraining.
+      rounds: the number of rounds; times are medians over them.
+      dense_sample: the number of candidates for which each round solves a dense system.
+      sample: the number of candidates, over all rounds, for which the network is retrained.
 
     Raises:
-      ArithmeticError: ``lookahead.score`` does not give the scores of the dense solve.
+      ArithmeticError: if ``lookahead.score`` and the dense solves do not agree.
     """
     candidates, num_pool = problem.candidates(), len(problem.x_pool)
     order = np.random.default_rng(0).permutation(num_pool)
@@ -139,7 +141,7 @@ def measure_problem(
     def retrain() -> None:
         with compilation.compile_times() as durations:
             naive_scores.extend(retrained_score(candidates, j, retraining) for j in next(shares))
-        naive_compilation.append(sum(durations))  # fit compiles its schedule in every call
+        naive_compilation.append(sum(durations))  # fit may compile its schedule
 
     update()
     _, compiling["dense"], reference = compilation.timed(dense)
@@ -189,7 +191,7 @@ def measure_problem(
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of the table, and facts of the problem."""
+    """Measures the rows of the table; also returns facts about the problem."""
     problem = protocol.load(values)
     retraining = dataclasses.replace(
         problem.training,
@@ -209,12 +211,12 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def define_flags(values: FlagValues) -> None:
     """Defines the benchmark's own flags."""
     protocol.define_flags(values)
-    flags.DEFINE_integer("sample", 8, "Candidates to retrain for.", 1, flag_values=values)
-    flags.DEFINE_integer("dense_sample", 200, "Candidates to solve for.", 1, flag_values=values)
+    flags.DEFINE_integer("sample", 8, "Candidates for retraining.", 1, flag_values=values)
+    flags.DEFINE_integer("dense_sample", 200, "Candidates for solving.", 1, flag_values=values)
     flags.DEFINE_float(
         "retraining_rate",
         None,
-        "Peak learning rate; default: that of the training.",
+        "The peak learning rate of retraining; default: that of the first training.",
         flag_values=values,
     )
 

@@ -1,18 +1,20 @@
-"""A query end to end: from images to the k examples to label, by every strategy.
+"""Times a whole query by every strategy, from images to the k examples to label.
 
     python -m experiments.benchmarks.query --data_dir=DIR    # MNIST; minutes on a CPU
     python -m experiments.benchmarks.query --quick           # digits; seconds
 
-All strategies see one network and the same candidates, and begin each time with nothing computed.
-Stages of the look-ahead are timed on their own, in the same rounds. Compilation is left out of the
-times; it is what the first query of a process takes on top. Peak memory is what a first query adds
-to a fresh process, compilation included; ``--quick`` measures it only with ``--memory``.
+All strategies get the same network and the same candidates, and every query starts with nothing
+computed. The stages of the look-ahead are also timed separately, in the same rounds. Times do not
+include compilation; the column "compilation" shows what the first query of a process takes in
+addition. Peak memory is what the first query adds to a fresh process, including compilation;
+``--quick`` measures it only with ``--memory``.
 
-What would take hours is timed on a part and multiplied, as the column "timed on" says: strategies
-that train for every candidate on a sample of the candidates, with outputs compared at all of them;
-infinite-width kernels on fewer candidates, by the square of the number of examples. Their memory is
-that of the part. ``bald`` sees the same weights with dropout, ``learning_loss`` with an untrained
-loss-prediction module: neither changes a time.
+Queries that would take hours are timed on a part of the problem, and the times are scaled up; the
+column "timed on" describes the part. Strategies that train for every candidate do so for a sample
+of the candidates, but compare outputs at all of them. Infinite-width kernels use fewer candidates,
+and their times are scaled by the square of the number of examples. The reported memory of such a
+query is that of the part. ``bald`` gets the same weights with dropout, and ``learning_loss`` gets
+them with an untrained loss-prediction module; neither affects the times.
 """
 
 from __future__ import annotations
@@ -42,13 +44,13 @@ COLUMNS = ("query", "seconds", "ratio", "share", "compilation", "memory MiB", "t
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """A query, or a part of one that stands for it.
+    """A query, or a part of one from which its time is extrapolated.
 
     Attributes:
-      candidates: with nothing computed yet.
+      candidates: the candidates, with nothing computed yet.
       num_queried: k.
-      factor: by which the time of this part is multiplied.
-      part: what is timed, where it is not all.
+      factor: the factor by which the time of the part is multiplied.
+      part: a description of the part; ``None`` if it is the whole query.
     """
 
     candidates: CandidateSet
@@ -57,29 +59,30 @@ class Query:
     part: str | None = None
 
     def __call__(self, strategy: str) -> Selection:
-        """The choice of a strategy that starts from images, labels and a network."""
+        """Runs a strategy that starts from images, labels and a network."""
         afresh = dataclasses.replace(self.candidates)
         return STRATEGIES[strategy](jax.random.key(0), afresh, self.num_queried)
 
 
 class Sampled(CandidateSet):
-    """Candidates of which few may be chosen, so that few are scored; all are evaluated."""
+    """Candidates of which only a few may be chosen and are scored; outputs are compared at all."""
 
     num_available: ClassVar[int] = 2
 
     @property
     def available(self) -> np.ndarray:
-        """The first ones."""
+        """A mask of the first candidates, ``[U]``."""
         return np.arange(len(self.x)) < self.num_available
 
 
 def query(problem: Problem, strategy: str, sample: int) -> Query:
-    """The query of one strategy, cut down where it would take hours.
+    """Makes the query of one strategy, or a part of it if the query would take hours.
 
     Args:
-      problem: what is queried.
+      problem: the problem.
       strategy: a key of ``STRATEGIES``.
-      sample: candidates that are really trained for; infinite kernels take a hundred times as many.
+      sample: the number of candidates in a part for strategies that train for every candidate;
+        those with infinite-width kernels get a hundred times as many.
     """
     given = problem.candidates()
     given = dataclasses.replace(
@@ -99,14 +102,14 @@ def query(problem: Problem, strategy: str, sample: int) -> Query:
 
 
 def fitting_network(network: Network, strategy: Strategy, x: ArrayLike) -> Network:
-    """The network with what a strategy needs of it, at no change of its weights."""
+    """Adds what a strategy needs to a network, without changing its weights."""
     if "dropout" in strategy.needs:
         return Network(network.module.clone(dropout=0.1), network.variables)
     return requirements.provide(strategy, jax.random.key(0), network, x)
 
 
 def stages(candidates: CandidateSet) -> dict[str, Callable[[], Any]]:
-    """The stages of a look-ahead query, each with what the stages before it leave."""
+    """Makes a call for each stage of a look-ahead query, with the results of earlier stages."""
     blocks = kernels.blocks(candidates.network, candidates.x_labeled, candidates.x)
     residual, logits = candidates.residual, candidates.network_logits
     belief = posterior.condition(blocks, residual, logits)
@@ -131,14 +134,14 @@ def measure_problem(
     sample: int,
     peaks: dict[str, float],
 ) -> list[dict[str, Any]]:
-    """The rows of the table: strategies, and after ``STAGED`` its stages.
+    """Measures the rows of the table: all strategies, with the stages of ``STAGED`` after its row.
 
     Args:
-      problem: what is queried.
-      strategies: keys of ``STRATEGIES``, with ``BASELINE`` among them.
-      rounds: times are medians of so many.
+      problem: the problem.
+      strategies: keys of ``STRATEGIES``, including ``BASELINE``.
+      rounds: the number of rounds; times are medians over them.
       sample: see ``query``.
-      peaks: peak memory of strategies, in MiB, as far as it is known.
+      peaks: the peak memory of strategies in MiB, if it was measured.
     """
     queries = {name: query(problem, name, sample) for name in strategies}
     calls: dict[str, Callable[[], Any]] = {
@@ -172,23 +175,23 @@ def measure_problem(
 
 
 def peak_memory(strategy: str, values: FlagValues) -> float:
-    """MiB that the first query of a fresh process adds at its peak."""
+    """Measures the peak memory, in MiB, that the first query adds to a fresh process."""
     arguments = entry.same_flags(values, protocol.FLAGS)
     arguments.append(f"--memory_of={strategy}")
     return memory.of_fresh_process(__spec__.name, arguments) / memory.MIB
 
 
 def memory_of(strategy: str, values: FlagValues) -> Callable[[], Any]:
-    """The one call of a process whose memory is measured."""
+    """Makes the call whose memory a fresh process measures."""
     # Memory does not depend on the weights, and training would raise the peak.
     untrained = protocol.load(values, train=False)
     return functools.partial(query(untrained, strategy, 1), strategy)
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of the table, and facts of the problem."""
+    """Measures the rows of the table; also returns facts about the problem."""
     strategies = list(dict.fromkeys([*values.strategies, BASELINE]))
-    # Before this process takes the accelerator's memory for itself.
+    # Memory comes first: later, this process holds the accelerator's memory itself.
     peaks = {name: peak_memory(name, values) for name in strategies} if values.memory else {}
     problem = protocol.load(values)
     rows = measure_problem(
@@ -200,14 +203,14 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def define_flags(values: FlagValues) -> None:
     """Defines the benchmark's own flags."""
     protocol.define_flags(values)
-    entry.define_names("strategies", STRATEGIES, "What is timed:", values)
-    flags.DEFINE_integer("sample", 4, "Candidates that are trained for.", 1, flag_values=values)
+    entry.define_names("strategies", STRATEGIES, "The strategies to time:", values)
+    flags.DEFINE_integer("sample", 4, "Candidates for real training.", 1, flag_values=values)
 
 
 QUICK = {
-    # The small network has no stages from whose outputs losses could be predicted.
+    # Losses are predicted from the outputs of stages, and the small network has no stages.
     "strategies": [name for name in STRATEGIES if "loss_prediction" not in STRATEGIES[name].needs],
-    "memory": False,  # a process for each strategy takes minutes, however small the problem
+    "memory": False,  # starting a process for each strategy takes minutes even for small problems
 }
 BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags, quick=QUICK, memory_of=memory_of)
 

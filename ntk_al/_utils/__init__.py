@@ -1,1 +1,1 @@
-"""Helpers that all other packages use; nothing here knows about networks."""
+"""Helpers that all other packages use and that know nothing about networks."""

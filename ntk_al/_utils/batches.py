@@ -1,7 +1,7 @@
-"""Running a function over long leading axes in batches of one shape, so that it compiles once.
+"""Applies functions to long leading axes in batches of one shape, so that they compile once.
 
-The batches are driven from Python and not by a loop primitive: inside one, convolutions run an
-order of magnitude slower on CPUs.
+Python drives the batches, because convolutions inside a loop primitive run an order of magnitude
+slower on CPUs.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from ntk_al.types import Array, ArrayLike
 
 
 def default_size() -> int:
-    """Examples in one pass through a network: few enough for a CPU, or enough for a GPU."""
+    """Returns how many examples should take one pass through a network on this kind of device."""
     return 64 if jax.default_backend() == "cpu" else 512
 
 
 def split(batch_size: int, *arrays: ArrayLike) -> Iterator[tuple[int, tuple[Array, ...]]]:
-    """Batches of rows, all of one shape: the last one may overlap the one before.
+    """Splits rows into batches of one shape; the last batch may overlap the one before it.
 
     Args:
-      batch_size: the most rows in a batch.
+      batch_size: the largest number of rows in a batch.
       *arrays: ``[N, ...]`` each, N ≥ 1; their rows belong together.
 
     Yields:
-      How many rows at the start of the batch were in the one before, and the batch of each array.
+      The number of rows at the start of the batch that were already in the previous one, and the
+      batch of each array.
     """
     num_rows = len(arrays[0])
     batch_size = min(batch_size, num_rows)
@@ -44,7 +45,8 @@ def map_batches(
     Args:
       function: maps arrays ``[B, ...]`` to ``[B, ...]``, each row on its own.
       *arrays: its arguments, ``[N, ...]`` each, N ≥ 1.
-      batch_size: the most rows that ``function`` sees at once; ``None`` suits the device.
+      batch_size: the largest number of rows in a batch; ``None`` chooses a size that suits the
+        device.
 
     Returns:
       ``function(*arrays)``, ``[N, ...]``.

@@ -1,7 +1,7 @@
-"""Checks of arguments, which fail early and with a readable message.
+"""Checks of arguments that fail early and with a readable message.
 
-Under ``jax.jit`` an argument is a tracer: its shape and dtype are checked, but its values are not
-known yet and cannot be.
+Under ``jax.jit``, an argument is a tracer. Its shape and dtype are checked, but its values are not
+known yet.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ntk_al.types import Array, ArrayLike
 
 
 def is_traced(*trees: object) -> bool:
-    """Whether any leaf is a tracer, whose values are not known yet."""
+    """Returns whether any leaf is a tracer, whose values are not known yet."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees))
 
 
 def one_of(kind: str, name: str, known: Mapping[str, object] | Iterable[str]) -> None:
-    """Raises ValueError, and lists the known names, unless ``name`` is one of them.
+    """Raises a ValueError that lists the known names, unless ``name`` is one of them.
 
     Example:
       >>> one_of("criterion", "mloc", ["mlmoc", "emoc"])
@@ -61,7 +61,7 @@ def _number(name: str, value: object) -> None:
 
 
 def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
-    """Raises ValueError if ``x`` has NaN or infinite entries, and names the first one.
+    """Raises a ValueError that names the first NaN or infinite entry of ``x``, if there is one.
 
     Tracers and integers pass.
     """
@@ -82,7 +82,12 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
 
 
 def inputs(name: str, x: ArrayLike) -> None:
-    """Raises ValueError unless ``x`` is a non-empty batch of finite inputs, ``[N, ...]``."""
+    """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``.
+
+    Raises:
+      TypeError: if ``x`` is not an array of real numbers.
+      ValueError: if it is not a batch, is empty or has entries that are not finite.
+    """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
     if x.ndim < 2:
@@ -99,7 +104,8 @@ def inputs(name: str, x: ArrayLike) -> None:
 def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) -> None:
     """Raises ValueError unless the examples of both batches have the same shape and kind.
 
-    Integers and floats are different kinds: raw images beside normalized ones.
+    Integers and floats are different kinds, because integers are probably images that have not been
+    normalized.
     """
     if x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
@@ -126,20 +132,20 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
 
 
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
-    """Converts class ids to one-hot targets, and checks real targets.
+    """Converts class ids to one-hot targets, or checks real-valued targets.
 
     Args:
-      name: what messages call ``y``.
-      y: class ids ``[N]`` or real targets ``[N, C]``; lists are accepted as well.
+      name: the name of ``y`` in messages.
+      y: class ids ``[N]`` or real-valued targets ``[N, C]``, as an array or a list.
       num_examples: N.
       num_classes: C.
 
     Returns:
-      Real targets, ``[N, C]``.
+      Real-valued targets, ``[N, C]``.
 
     Raises:
-      TypeError: ``y`` holds neither integer class ids nor real targets.
-      ValueError: wrong shape, ids out of range, NaN or infinite targets.
+      TypeError: if ``y`` holds neither integer class ids nor real-valued targets.
+      ValueError: if the shape is wrong, ids are out of range, or targets are not finite.
 
     Example:
       >>> targets("y", [2, 0], num_examples=2, num_classes=3).tolist()

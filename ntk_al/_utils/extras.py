@@ -1,4 +1,4 @@
-"""Optional libraries: one that is missing is reported with the line that installs it."""
+"""Optional libraries: if one is missing, the error names the command that installs it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 
 class MissingExtraError(ImportError):
-    """A library of an optional extra of this package is not installed."""
+    """Raised if a library from an optional extra of this package is not installed."""
 
 
 @contextlib.contextmanager
 def needed(who_needs: str, library: str, extra: str, *, hint: str = "") -> Iterator[None]:
-    """Around the import of an optional library.
+    """A context manager for the import of an optional library.
 
     For example::
 
@@ -22,12 +22,12 @@ def needed(who_needs: str, library: str, extra: str, *, hint: str = "") -> Itera
     Args:
       who_needs: the subject and the verb of the message.
       library: the name under which the library is installed.
-      extra: the extra of this package that brings it.
+      extra: the extra of this package that includes the library.
       hint: added to the message, in parentheses.
 
     Raises:
-      MissingExtraError: a module was not found. A library that is there and fails in another way
-        keeps its own error.
+      MissingExtraError: if a module is not found. If an installed library fails in another way, its
+        own error is raised.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Float64 for the small dense algebra, without switching the whole process to it."""
+"""Float64 for the dense linear algebra of small matrices, without enabling it everywhere."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ntk_al.types import PyTree
 
 @contextlib.contextmanager
 def widest(*operands: object) -> Iterator[jnp.dtype]:
-    """Enables float64 inside a block where the backend has it, and yields the dtype to use.
+    """Enables float64 inside a block, if the backend supports it, and yields the dtype to use.
 
     S = Θ(Q, Q) − Θ(Q, L) A⁻¹ Θ(L, Q) subtracts nearly equal numbers, and A may have a condition
-    number of a million: float32 would lose the ranking there. TPUs
-    have no float64 units, and traced operands are lowered later, outside this block; in both cases
-    the dtype is the default one.
+    number of a million. Float32 would lose the ranking there. TPUs have no float64 units, and
+    traced operands are lowered later, outside this block. In both cases, the dtype is the default
+    float dtype.
     """
     if checks.is_traced(operands) or jax.default_backend() == "tpu":
         yield jnp.result_type(float)
@@ -29,5 +29,5 @@ def widest(*operands: object) -> Iterator[jnp.dtype]:
 
 
 def to_default(tree: PyTree) -> PyTree:
-    """Casts the leaves to the default float dtype of the process: float64 does not leak out."""
+    """Casts the leaves to the default float dtype, so that float64 does not leak out."""
     return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)), tree)

@@ -1,4 +1,4 @@
-"""How much memory a computation may take."""
+"""Finds out how much memory a computation may take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 
 
 def free() -> int:
-    """Bytes that a computation may take on the default device: most of what is free now."""
+    """Returns most of the bytes that are now free on the default device."""
     try:
         statistics = jax.local_devices()[0].memory_stats()
     except jax.errors.JaxRuntimeError:

@@ -1,4 +1,4 @@
-"""Work shared by the devices of a mesh with the one axis ``pool``, on one host or on many."""
+"""Shares work among the devices of a mesh with one axis, ``pool``, on one host or on many."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MESH_AXIS = "pool"
 
 
 def check(mesh: Mesh | None) -> None:
-    """Raises ValueError unless a mesh has the one axis ``pool``."""
+    """Raises ValueError unless ``pool`` is the only axis of a mesh."""
     if mesh is not None and mesh.axis_names != (MESH_AXIS,):
         raise ValueError(
             f"the mesh must have the one axis {MESH_AXIS!r}, got {mesh.axis_names}; make it with "
@@ -25,22 +25,25 @@ def check(mesh: Mesh | None) -> None:
 
 
 def automatic(mesh: Mesh | None) -> Mesh | None:
-    """The mesh, leaving to XLA how arrays outside of a ``shard_map`` are laid out."""
+    """Returns a mesh that lets XLA choose the layout of arrays outside of a ``shard_map``."""
     return None if mesh is None else Mesh(mesh.devices, mesh.axis_names)
 
 
 def share(mesh: Mesh, x: ArrayLike) -> jax.Array:
-    """Divides the rows of an array, of which every process has all, among the devices."""
+    """Divides the rows of an array among the devices; every process must have all rows."""
     return jax.device_put(np.asarray(x), NamedSharding(mesh, P(MESH_AXIS)))
 
 
 def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
-    """Copies a tree, of which every process has all, to each device."""
+    """Copies a tree to each device; every process must have the whole tree."""
     return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
 
 
 def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
-    """A function that gathers a divided array on every process; the identity without a mesh."""
+    """Returns a function that gathers a divided array on every process.
+
+    Without a mesh, it is the identity.
+    """
     if mesh is None:
         return lambda x: x
     gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))

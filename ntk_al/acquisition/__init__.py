@@ -1,4 +1,4 @@
-"""Every strategy under one signature: ``strategy(key, candidates, k) -> Selection``."""
+"""Strategies, all called as ``strategy(key, candidates, k) -> Selection``, and the pool."""
 
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.acquisition.options import BATCH_MODES, LookaheadOptions

@@ -1,4 +1,4 @@
-"""What a strategy is given."""
+"""The input of a strategy, ``CandidateSet``, and its output, ``Selection``."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ Belief = TypeVar("Belief", Posterior, FullPosterior, Posterior | FullPosterior)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CandidateSet:
-    """Candidates of one query, and all that is known when it is made.
+    """The candidates of one query, and everything a strategy may know about them.
 
-    Outputs, features and posteriors are computed when a strategy first asks for them, and once for
-    all sets that ``observe`` makes of this one.
+    Outputs, features and posteriors are computed when a strategy first asks for them. They are
+    computed once and shared with all sets that ``observe`` makes from this one.
 
     Attributes:
       network: the trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
-      y_labeled: their class ids ``[L]`` or targets ``[L, C]``.
+      y_labeled: their class ids ``[L]`` or real-valued targets ``[L, C]``.
       x: candidates, ``[U, ...]``.
-      ids: their stable example ids, ``[U]``, all different.
-      options: choices of the look-ahead strategies.
+      ids: their example ids, ``[U]``, all different. An example keeps its id from query to query.
+      options: options of the look-ahead strategies.
       x_eval: points at which look-ahead strategies measure changes, ``[E, ...]``; ``None`` means
         the candidates.
-      observed: rows that were labeled within this query, and their labels, in order.
-      start: this query before any of its labels was revealed; ``None`` if none was. ``observe``
-        sets it.
+      observed: pairs of a row that was labeled within this query and its label, in order.
+      start: the same query before any of its labels was revealed, or ``None`` if none has been.
+        Only ``observe`` sets it.
 
     Raises:
-      ValueError: inputs that do not fit each other, ids that repeat, or a set with revealed labels
-        whose inputs were replaced.
+      ValueError: if inputs do not match each other, ids repeat, or an input was replaced after
+        labels were revealed.
     """
 
     network: Network
@@ -65,10 +65,10 @@ class CandidateSet:
             inputs = ("network", "x_labeled", "y_labeled", "x", "ids", "options", "x_eval")
             if any(getattr(self, name) is not getattr(self.start, name) for name in inputs):
                 raise ValueError(
-                    "labels were revealed within this query, so its inputs and options stay as "
-                    "they are: make a new CandidateSet"
+                    "labels were revealed within this query, so its inputs and options can no "
+                    "longer change: make a new CandidateSet"
                 )
-            return  # checked when the query was made
+            return  # the inputs were checked when the query was created
         sets = {"x_labeled": self.x_labeled, "the candidates": self.x}
         if self.x_eval is not None:
             sets["x_eval"] = self.x_eval
@@ -83,7 +83,7 @@ class CandidateSet:
 
     @property
     def available(self) -> np.ndarray:
-        """Which candidates may still be queried, ``[U]``."""
+        """A mask of the candidates that may still be queried, ``[U]``."""
         mask = np.ones(len(self.x), bool)
         mask[self.observed_rows] = False
         return mask
@@ -94,13 +94,18 @@ class CandidateSet:
         return [row for row, _ in self.observed]
 
     def observe(self, row: int, label: int) -> CandidateSet:
-        """The candidates after the label of one was revealed."""
+        """Returns the candidates after the label of one of them is revealed.
+
+        Args:
+          row: the row of the candidate that was labeled.
+          label: its class id.
+        """
         return dataclasses.replace(
             self, observed=(*self.observed, (row, label)), start=self.start or self
         )
 
     def check_choice(self, k: int) -> None:
-        """Raises ValueError unless k candidates can be chosen."""
+        """Raises ValueError if k < 1 or fewer than k candidates are available."""
         left = int(self.available.sum())
         if not 1 <= k <= left:
             raise ValueError(f"cannot choose {k} of {left} candidates")
@@ -110,16 +115,21 @@ class CandidateSet:
         return Memo(self) if self.start is None else self.start._memo
 
     def once(self, function: Callable[..., T], *arguments: Hashable) -> T:
-        """``function(candidates, *arguments)`` before any label was revealed; computed once."""
+        """Computes ``function(start, *arguments)`` once, and then returns the same result.
+
+        Args:
+          function: a function of this query as it was before any label was revealed.
+          *arguments: hashable arguments; for each combination the function is called once.
+        """
         return self._memo.once(function, *arguments)
 
     def conditioned(self, condition: Callable[[CandidateSet], Belief]) -> Belief:
-        """A posterior with every label seen so far.
+        """Returns a posterior that has absorbed every label revealed so far.
 
         Args:
-          condition: the candidates before any label was revealed, to the posterior at
-            ``query_points`` or at the candidates. Labels that came since are rank-one updates, each
-            made once.
+          condition: maps the candidates, before any label was revealed, to a posterior whose first
+            U query points are the candidates. Each label revealed since then is absorbed once, by a
+            rank-one update.
         """
 
         def absorb(belief: Belief, labels: tuple[tuple[int, int], ...]) -> Belief:
@@ -130,37 +140,44 @@ class CandidateSet:
 
     @property
     def logits(self) -> Array:
-        """Outputs at the candidates, ``[U, C]``: the posterior mean once labels were revealed."""
+        """Outputs at the candidates, ``[U, C]``.
+
+        These are the network's outputs until a label is revealed within the query, and the
+        posterior mean from then on.
+        """
         return self.posterior.mean[: len(self.x)] if self.observed else self.network_logits
 
     @property
     def network_logits(self) -> Array:
-        """Outputs of the network at the candidates, whatever was observed since, ``[U, C]``."""
+        """Outputs of the network at the candidates, regardless of revealed labels, ``[U, C]``."""
         return self.once(_pool_logits)
 
     @property
     def labeled_logits(self) -> Array:
-        """Outputs of the network at the points labeled before the query, ``[L, C]``."""
+        """Outputs of the network at the points that were labeled before the query, ``[L, C]``."""
         return self.once(_labeled_logits)
 
     @property
     def features(self) -> np.ndarray:
-        """Input of the network's last layer at the candidates, ``[U, d]``."""
+        """Inputs of the network's last layer at the candidates, ``[U, d]``."""
         return self.once(_features)
 
     @property
     def labeled_features(self) -> np.ndarray:
-        """The same at all labeled points, those labeled within this query last, ``[L, d]``."""
+        """Inputs of the last layer at all labeled points, ``[L, d]``.
+
+        The points that were labeled within this query come last.
+        """
         return np.concatenate([self.once(_labeled_features), self.features[self.observed_rows]])
 
     @property
     def x_known(self) -> np.ndarray:
-        """All labeled inputs, those labeled within this query last, ``[L, ...]``."""
+        """All labeled inputs, ``[L, ...]``; those labeled within this query come last."""
         return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x)[self.observed_rows]])
 
     @property
     def y_known(self) -> np.ndarray:
-        """Their targets, ``[L, C]``."""
+        """The targets of ``x_known``, ``[L, C]``."""
         num_classes = self.network_logits.shape[1]
         targets = checks.targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
         observed = np.eye(num_classes)[[label for _, label in self.observed]]
@@ -168,38 +185,38 @@ class CandidateSet:
 
     @property
     def residual(self) -> Array:
-        """R = Y − f(X_L), ``[L, C]``."""
+        """R = Y − f(X_L) before any label was revealed within the query, ``[L, C]``."""
         logits = self.labeled_logits
         return checks.targets("y_labeled", self.y_labeled, *logits.shape) - logits
 
     @property
     def problem(self) -> Problem:
-        """The look-ahead before any label was revealed."""
+        """The inputs of a look-ahead before any label was revealed."""
         return self.once(_problem)
 
     @property
     def blocks(self) -> GramBlocks:
-        """Its kernel, from ``scoring.kernel_blocks``."""
+        """The kernel of ``problem``, from ``scoring.kernel_blocks``."""
         return self.once(_blocks)
 
     @property
     def posterior(self) -> Posterior | FullPosterior:
-        """The retrained linearized network with every label seen so far.
+        """The retrained linearized network, given every label revealed so far.
 
-        Its query points are the candidates and then, if there is ``x_eval``, the evaluation points.
+        Its query points are the candidates, followed by the points of ``x_eval``, if any.
         """
         return self.conditioned(_condition)
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """The answer of a strategy.
+    """The output of a strategy.
 
     Attributes:
-      ids: stable ids of the chosen candidates, best first, ``[k]``.
-      utilities: utility of every candidate, ``[U]``, higher = queried first; −inf where a candidate
-        may not be queried.
-      diagnostics: facts for the record, such as the ridge that was used.
+      ids: ids of the chosen candidates, best first, ``[k]``.
+      utilities: utility of every candidate, ``[U]``, higher = query first; −inf for a candidate
+        that may not be queried.
+      diagnostics: numbers worth recording, such as the ridge that was used.
     """
 
     ids: np.ndarray
@@ -240,6 +257,6 @@ def _blocks(given: CandidateSet) -> GramBlocks:
 
 
 def _condition(given: CandidateSet) -> Posterior | FullPosterior:
-    """The posterior before any label was revealed."""
+    """Computes the posterior before any label was revealed."""
     tiled = given.x_eval is None and given.options.readout != ALL_LOGITS
     return scoring.condition(given.problem, given.options, given.blocks if tiled else None)

@@ -1,4 +1,4 @@
-"""Sets that are chosen one member after the other."""
+"""Greedy selection: choosing the members of a set one at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def greedy(
     available: np.ndarray,
     tie_breaks: np.ndarray,
 ) -> np.ndarray:
-    """Chooses the row of the largest value, which may change all values, and again.
+    """Chooses k rows one at a time, each time the row with the largest current value.
 
     Args:
       k: how many rows to choose.
-      values: which rows may still be chosen, ``[U]``, to the value of every row, ``[U]``.
-      add: takes note of the row that was chosen.
-      available: which rows may be chosen, at least k of them, ``[U]``.
-      tie_breaks: among equal values the row of the largest of these is chosen, ``[U]``.
+      values: maps a mask of the rows that may still be chosen, ``[U]``, to the current value of
+        every row, ``[U]``.
+      add: called with each chosen row, so that the next values can take it into account.
+      available: a mask of the rows that may be chosen, at least k of them, ``[U]``.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
       The rows in the order in which they were chosen, ``[k]``.
@@ -39,7 +40,7 @@ def greedy(
 
 
 def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:
-    """The row of the largest value among the allowed ones; among equals, of the largest number."""
+    """Returns the allowed row of the largest value; the largest tie break decides among equals."""
     values = np.where(allowed, np.asarray(values, np.float64), -np.inf)
     largest = np.flatnonzero(allowed & (values == values.max(where=allowed, initial=-np.inf)))
     return int(largest[tie_breaks[largest].argmax()])

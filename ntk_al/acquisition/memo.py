@@ -1,4 +1,4 @@
-"""What was computed once for a query, shared by all sets of its candidates."""
+"""Results that are computed once for a query and shared by all its candidate sets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Memo:
-    """Results of functions of one subject, each computed when it is first asked for.
+    """Remembers the results of functions of one subject; each is computed on first use.
 
-    The subject is the query as it was before any label of it was revealed, so that no result can
-    depend on such a label.
+    The subject is the query before any of its labels was revealed, so no result can depend on such
+    a label.
     """
 
     def __init__(self, subject: Any) -> None:
@@ -21,7 +21,7 @@ class Memo:
         self._latest: dict[Hashable, tuple[tuple[tuple[int, int], ...], Any]] = {}
 
     def once(self, function: Callable[..., T], *arguments: Hashable) -> T:
-        """``function(subject, *arguments)``, computed when it is first asked for."""
+        """Returns ``function(subject, *arguments)``, computed on first use."""
         key = (function, *arguments)
         if key not in self._results:
             self._results[key] = function(self._subject, *arguments)
@@ -34,12 +34,14 @@ class Memo:
         labels: tuple[tuple[int, int], ...],
         absorb: Callable[[T, tuple[tuple[int, int], ...]], T],
     ) -> T:
-        """``start(subject)`` after labels were absorbed, each of them only once as they grow.
+        """Returns ``start(subject)`` after it has absorbed labels, one after another.
+
+        If ``labels`` extends those of the last call, only the new ones are absorbed.
 
         Args:
-          start: what is known before any label.
-          labels: rows and class ids, in the order in which they were revealed.
-          absorb: what is known, and further labels, to what is known then.
+          start: maps the subject to the state before any label.
+          labels: pairs of a row and a class id, in the order in which they were revealed.
+          absorb: maps a state and further labels to the next state.
         """
         before = self.once(start)
         if not labels:

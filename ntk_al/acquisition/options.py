@@ -1,4 +1,4 @@
-"""The choices that look-ahead strategies leave to the user."""
+"""The options of the look-ahead strategies."""
 
 from __future__ import annotations
 
@@ -10,28 +10,33 @@ from ntk_al.training import TrainingConfig
 
 BATCH_MODES = {
     "top_k": "the k highest scores",
-    "greedy": "one after the other, each conditioned on the pseudo-labels of those before",
+    "greedy": "one at a time, each conditioned on the pseudo-labels of the earlier picks",
 }
-"""How a look-ahead strategy makes a batch of scores."""
+"""How a look-ahead strategy turns scores into a batch."""
 
 RETRAINING = TrainingConfig(epochs=15, learning_rate=0.01)
-"""For each candidate of ``naive``: from trained weights, a tenth of the usual learning rate."""
+"""How ``naive`` retrains for each candidate: from the trained weights, so at a tenth of the usual
+learning rate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LookaheadOptions(ScoreOptions):
-    """Choices of the look-ahead strategies: those of a score, and how scores make a query.
+    """Options of the look-ahead strategies: those of a score, and how scores become a query.
 
-    ``criterion`` is that of ``naive``, ``one_step`` and ``infinite_ntk``; strategies that are named
-    after a criterion use that one.
+    ``criterion`` applies to ``naive``, ``one_step`` and ``infinite_ntk``. Strategies that are named
+    after a criterion always use that one.
 
     Attributes:
-      batch_mode: how scores make a batch, a key of ``BATCH_MODES``.
-      move_network: whether a label that is revealed within a query also moves the network's
-        outputs, and with them pseudo-labels and what changes are measured from, by the step that
-        moves the posterior.
-      retraining: how ``naive`` trains for each candidate; its learning rate is also the step of
-        ``one_step``.
+      batch_mode: how scores become a batch, a key of ``BATCH_MODES``.
+      move_network: if true, a label that is revealed within a query moves the network's outputs by
+        the same step as the posterior mean. Pseudo-labels and the reference for changes then follow
+        the moved outputs.
+      retraining: how ``naive`` trains for each candidate; ``one_step`` uses its learning rate as
+        the step size.
+
+    Raises:
+      TypeError: see ``ScoreOptions``.
+      ValueError: if ``batch_mode`` is unknown; see also ``ScoreOptions``.
     """
 
     batch_mode: str = "top_k"

@@ -1,4 +1,4 @@
-"""Who is labeled and who is not, by stable example id. Every update returns a new pool."""
+"""The pool: which examples are labeled. Examples keep their ids; updates return a new pool."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from ntk_al.types import Array, ArrayLike
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """The state of the labels. An example's id is its row in the training arrays.
+    """Keeps track of which examples are labeled. An example's id is its row in the training set.
 
     Attributes:
       num_examples: N; ids are 0..N−1.
       labeled: ids in the order in which they were labeled, ``[L]``.
+
+    Example:
+      >>> pool = Pool(num_examples=4, labeled=np.array([2])).label([0])
+      >>> pool.labeled.tolist(), pool.unlabeled.tolist()
+      ([2, 0], [1, 3])
     """
 
     num_examples: int
@@ -24,10 +29,15 @@ class Pool:
 
     @classmethod
     def start(cls, key: Array, num_examples: int, init_size: int) -> Pool:
-        """A pool with ``init_size`` labeled examples, drawn uniformly.
+        """Creates a pool with initial labeled examples, drawn uniformly without replacement.
+
+        Args:
+          key: PRNG key of the draw.
+          num_examples: N.
+          init_size: how many examples are labeled at first.
 
         Raises:
-          ValueError: ``init_size`` is not in 1..N.
+          ValueError: if ``init_size`` is not in 1..N.
         """
         if not 1 <= init_size <= num_examples:
             raise ValueError(f"init_size must be in 1..{num_examples}, got {init_size}")
@@ -36,16 +46,19 @@ class Pool:
 
     @property
     def unlabeled(self) -> np.ndarray:
-        """Ids that have no label yet, ascending, ``[N − L]``."""
+        """Ids of the examples without a label, ascending, ``[N − L]``."""
         mask = np.ones(self.num_examples, bool)
         mask[self.labeled] = False
         return np.flatnonzero(mask)
 
     def label(self, ids: ArrayLike) -> Pool:
-        """The pool after ``ids`` were labeled.
+        """Returns the pool after further examples are labeled.
+
+        Args:
+          ids: their ids, in order.
 
         Raises:
-          ValueError: ids that repeat, are out of range, or have a label already.
+          ValueError: if ids repeat, are out of range, or are labeled already.
         """
         ids = np.asarray(ids, np.int64)
         if ids.size and (ids.min() < 0 or ids.max() >= self.num_examples):
@@ -60,10 +73,17 @@ class Pool:
         return Pool(self.num_examples, np.concatenate([self.labeled, ids]))
 
     def subset(self, key: Array, size: int) -> np.ndarray:
-        """Ids of a uniform random subset of the unlabeled examples, ascending, ``[size]``.
+        """Draws a uniform random subset of the unlabeled examples.
+
+        Args:
+          key: PRNG key of the draw.
+          size: how many examples to draw.
+
+        Returns:
+          Their ids, ascending, ``[size]``.
 
         Raises:
-          ValueError: fewer than ``size`` examples are unlabeled.
+          ValueError: if ``size`` < 1 or fewer than ``size`` examples are unlabeled.
         """
         unlabeled = self.unlabeled
         if not 1 <= size <= unlabeled.size:

@@ -1,6 +1,6 @@
-"""What some strategies need of a network, found out before anything is trained.
+"""What some strategies need from a network, checked before anything is trained.
 
-To add a requirement, write a function that says what is lacking and add a row to ``NEEDS``.
+To add a requirement, write a function that says what is missing and add a row to ``NEEDS``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class Need:
     """Something that a network must have.
 
     Attributes:
-      lacking: a network (shapes are enough) and inputs to what is lacking; ``None`` if nothing is.
-      provide: a PRNG key, an untrained network and inputs to the network that has it; ``None``
-        where only the user can provide it. A network that cannot have it is returned unchanged.
+      lacking: maps a network, whose variables may be shapes, and inputs ``[N, ...]`` to a message
+        that says what the network lacks, or to ``None`` if it lacks nothing.
+      provide: maps a PRNG key, an untrained network and inputs to a network that has it; ``None``
+        if only the user can provide it. A network that cannot have it is returned unchanged.
     """
 
     lacking: Callable[[Network, ArrayLike], str | None]
@@ -52,7 +53,7 @@ def dropout(network: Network, x: ArrayLike) -> str | None:
 
 
 def infinite_twin(network: Network, x: ArrayLike) -> str | None:
-    """A row for the module in ``kernels.TWINS``, which gives its infinite-width kernel."""
+    """A row for the module in ``kernels.TWINS``, which defines its infinite-width kernel."""
     del x
     try:
         twins.find(network.module)
@@ -63,7 +64,7 @@ def infinite_twin(network: Network, x: ArrayLike) -> str | None:
 
 
 def loss_prediction(network: Network, x: ArrayLike) -> str | None:
-    """A loss-prediction module beside the network."""
+    """A loss-prediction module attached to the network."""
     del x
     if isinstance(network.module, WithLossPrediction):
         return None
@@ -90,7 +91,7 @@ NEEDS: dict[str, Need] = {
 
 
 def provide(strategy: Strategy, key: Array, network: Network, x: ArrayLike) -> Network:
-    """The network with what a strategy needs beside it, as far as that can be added.
+    """Adds what a strategy needs to an untrained network, as far as that can be added.
 
     Args:
       strategy: what the network is for.
@@ -106,16 +107,17 @@ def provide(strategy: Strategy, key: Array, network: Network, x: ArrayLike) -> N
 
 
 def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: ArrayLike) -> None:
-    """Refuses a strategy that needs what the network lacks.
+    """Checks that a network has everything that a strategy needs.
 
     Args:
-      strategies: the registry, for the names of those that would work.
-      name: of the strategy.
-      network: its variables may be shapes, as ``jax.eval_shape`` returns them.
-      x: inputs, ``[N, ...]``, of which the shape is used.
+      strategies: all strategies by name, such as ``STRATEGIES``; the error message names those that
+        would work.
+      name: the name of the strategy to check.
+      network: the network; its variables may be shapes, as ``jax.eval_shape`` returns them.
+      x: inputs, ``[N, ...]``; only their shape and dtype are used.
 
     Raises:
-      ValueError: what is lacking, and the strategies that would work.
+      ValueError: if the network lacks something; the message says what.
     """
     missing = [lack for need in strategies[name].needs if (lack := NEEDS[need].lacking(network, x))]
     if missing:

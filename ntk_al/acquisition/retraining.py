@@ -1,8 +1,9 @@
-"""Look-ahead by real training: the plain method that the kernel replaces.
+"""Look-ahead by real training, the expensive method that the kernel replaces.
 
-For every candidate and every label that the criterion considers, the network is trained from the
-weights that it has, and its outputs at all candidates are compared with those of before. Nothing
-is linearized, and nothing is cheap: cost grows with U trainings, times C for expectations.
+For every candidate, and every label that the criterion considers, the network is trained further
+from its current weights, and its outputs at the evaluation points are compared with the earlier
+ones. Nothing is linearized. This takes U trainings, or U·C for a criterion that is an expectation
+over labels.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from ntk_al.lookahead.criteria import CRITERIA, Evaluation, Retrained
 from ntk_al.network import Network
 
 Train = Callable[[np.ndarray, int], Network]
-"""An input and a class id for it to the network that was trained with it."""
+"""A function from an input and its class id to a network that was also trained on them."""
 
 
 def scores(candidates: CandidateSet, train: Train) -> np.ndarray:
-    """The criterion at every available candidate, ``[U]``; −inf elsewhere."""
+    """Computes the criterion for every available candidate, ``[U]``; it is −inf for the others.
+
+    Args:
+      candidates: the candidates; ``candidates.options.criterion`` names the criterion.
+      train: trains the network on one more example.
+    """
     criterion, logits = CRITERIA[candidates.options.criterion], candidates.network_logits
     x_eval, before = candidates.x, logits
     if candidates.x_eval is not None:

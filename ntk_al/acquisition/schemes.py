@@ -1,4 +1,4 @@
-"""Which labels to ask for in one cycle, all at once or one after the other."""
+"""How the labels of one cycle are queried: all at once or one at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ from ntk_al.acquisition.strategy import Strategy
 from ntk_al.types import Array
 
 Oracle = Callable[[int], int]
-"""The stable id of an example to its class id: a person, or the labels of a benchmark."""
+"""A function from the id of an example to its class id: a person, or the labels of a benchmark."""
 
 Scheme = Callable[[Array, Strategy, CandidateSet, int, Oracle], Selection]
+"""A function from a PRNG key, a strategy, the candidates, k and an oracle to k choices."""
 
 
 def batch(
     key: Array, strategy: Strategy, candidates: CandidateSet, k: int, oracle: Oracle
 ) -> Selection:
-    """The strategy's k choices at once; no label is revealed in between."""
+    """Makes k choices at once, without revealing any label in between.
+
+    Args:
+      key: PRNG key.
+      strategy: chooses the candidates.
+      candidates: the candidates.
+      k: how many to choose.
+      oracle: not called.
+
+    Raises:
+      ValueError: if k < 1 or fewer than k candidates are available.
+    """
     del oracle
     return strategy(key, candidates, k)
 
@@ -29,15 +41,35 @@ def batch(
 def sequential(
     key: Array, strategy: Strategy, candidates: CandidateSet, k: int, oracle: Oracle
 ) -> Selection:
-    """One choice at a time; its label is revealed and absorbed before the next (Section 4.2).
+    """Makes one choice at a time; its label is absorbed before the next choice (Section 4.2).
 
-    Absorbing is the rank-one update of the posterior: no step of SGD, no factorization, no new
-    compilation. Entropy, margin and least_confidence see the posterior mean in place of the
-    outputs; look-ahead criteria keep the network of before the query as reference and for their
-    pseudo-labels, unless ``LookaheadOptions.move_network`` moves it along.
+    Absorbing a label is a rank-one update of the posterior, which takes no step of SGD, no
+    factorization and no new compilation. From the second choice on, ``entropy``, ``margin`` and
+    ``least_confidence`` use the posterior mean in place of the network's outputs. Look-ahead
+    criteria still take their reference and their pseudo-labels from the network as it was before
+    the query, unless ``LookaheadOptions.move_network`` is set.
+
+    Args:
+      key: PRNG key.
+      strategy: chooses the candidates.
+      candidates: the candidates.
+      k: how many to choose.
+      oracle: called once with the id of each choice.
 
     Returns:
-      The choices in order, with the utilities of the first; diagnostics are of the first, too.
+      The choices in order, with the utilities and the diagnostics of the first choice.
+
+    Raises:
+      ValueError: if k < 1 or fewer than k candidates are available.
+
+    Example:
+      >>> from ntk_al import Network, acquisition, models
+      >>> x, network = np.zeros((3, 2)), Network(models.MLP(num_classes=2), {})
+      >>> candidates = CandidateSet(network, x, np.zeros(3, int), x, ids=np.array([7, 8, 9]))
+      >>> strategy = acquisition.STRATEGIES["random"]
+      >>> selection = sequential(jax.random.key(0), strategy, candidates, 3, lambda i: 0)
+      >>> sorted(selection.ids.tolist())
+      [7, 8, 9]
     """
     candidates.check_choice(k)
     row_of = {int(i): row for row, i in enumerate(candidates.ids)}
@@ -50,3 +82,4 @@ def sequential(
 
 
 SCHEMES: dict[str, Scheme] = {"batch": batch, "sequential": sequential}
+"""All schemes by name."""

@@ -1,7 +1,7 @@
-"""What a strategy is, and the three ways to make one.
+"""Strategies, and the three ways to build one.
 
-``ranked`` takes the candidates of the highest utilities, ``label_aware`` does so for utilities that
-change as labels arrive, and ``jointly`` chooses a set as a whole.
+``ranked`` takes the candidates with the highest utilities, ``label_aware`` does so for utilities
+that change as labels arrive, and ``jointly`` chooses a set as a whole.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Utilities(NamedTuple):
-    """What each candidate is worth.
+    """How much the label of each candidate is worth.
 
     Attributes:
-      values: ``[U]``, higher = queried first.
-      diagnostics: facts for the record.
+      values: ``[U]``, higher = query first.
+      diagnostics: numbers worth recording.
     """
 
     values: ArrayLike
@@ -39,9 +39,9 @@ class Choice(NamedTuple):
     """A set that was chosen as a whole.
 
     Attributes:
-      rows: of the chosen candidates, in order, ``[k]``.
-      utilities: of every candidate before the first choice, ``[U]``.
-      diagnostics: facts for the record.
+      rows: rows of the chosen candidates, in order, ``[k]``.
+      utilities: utility of every candidate before the first choice, ``[U]``.
+      diagnostics: numbers worth recording.
     """
 
     rows: np.ndarray
@@ -50,22 +50,25 @@ class Choice(NamedTuple):
 
 
 Utility = Callable[[Array, CandidateSet], Utilities]
-"""A PRNG key and the candidates to their utilities."""
+"""A function from a PRNG key and the candidates to their utilities."""
 
 JointChoice = Callable[[Array, CandidateSet, int], Choice]
-"""A PRNG key, the candidates and k to the choice. Rows that are not ``candidates.available`` must
-not be chosen, and what is random or tied must depend on ids and not on positions."""
+"""A function from a PRNG key, the candidates and k to a choice.
+
+It must not choose rows that are not ``candidates.available``. Random draws and ties must depend on
+the ids of candidates, not on their positions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
-    """A way to choose what to label, called as ``strategy(key, candidates, k)``.
+    """A way to choose what to label next, called as ``strategy(key, candidates, k)``.
 
     Attributes:
-      choose: a PRNG key, the candidates and k to the k chosen ones.
-      needs: what the network must have for it, keys of ``requirements.NEEDS``.
-      ranks: whether it takes the k highest utilities, and not a set that was chosen as a whole.
-      retrains: whether it trains a network for every candidate, which only small pools allow.
+      choose: maps a PRNG key, the candidates and k to the selection.
+      needs: what the network must have, as keys of ``requirements.NEEDS``.
+      ranks: true if the strategy takes the k highest utilities, false if it chooses a set as a
+        whole.
+      retrains: true if it trains a network for every candidate, which only small pools allow.
     """
 
     choose: Callable[[Array, CandidateSet, int], Selection]
@@ -76,15 +79,31 @@ class Strategy:
     def __call__(self, key: Array, candidates: CandidateSet, k: int) -> Selection:
         """Chooses k candidates.
 
+        Args:
+          key: PRNG key for random draws and for ties.
+          candidates: the candidates.
+          k: how many to choose.
+
+        Returns:
+          The ids of the k chosen candidates, and the utility of every candidate.
+
         Raises:
-          ValueError: fewer than k candidates, or k < 1.
+          ValueError: if k < 1 or fewer than k candidates are available.
         """
         candidates.check_choice(k)
         return self.choose(key, candidates, k)
 
 
 def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = False) -> Strategy:
-    """The strategy that takes the k candidates of highest utility; ties are broken by the key."""
+    """Makes a strategy that takes the k candidates with the highest utilities.
+
+    Ties are broken at random, by the key of the call.
+
+    Args:
+      utility: computes the utilities of the candidates.
+      needs: what the network must have, as keys of ``requirements.NEEDS``.
+      retrains: whether the utility trains a network for every candidate.
+    """
 
     def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
         available = candidates.available
@@ -92,7 +111,7 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = Fa
         values, diagnostics = utility(utility_key, candidates)
         utilities = _masked(values, available)
         order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -_significant(utilities)))
-        # A candidate whose utility is −inf is still preferred to one that is not available.
+        # An available candidate with utility −inf still precedes those that are not available.
         order = order[np.argsort(~available[order], kind="stable")]
         return Selection(candidates.ids[order[:k]], utilities, dict(diagnostics))
 
@@ -100,7 +119,7 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = Fa
 
 
 def network_outputs(candidates: CandidateSet) -> Array:
-    """The outputs f at the candidates, ``[U, C]``, whose argmax is the pseudo-label."""
+    """Returns the network's outputs f at the candidates, ``[U, C]``."""
     return candidates.network_logits
 
 
@@ -111,18 +130,19 @@ def label_aware(
     retrains: bool = False,
     outputs: Callable[[CandidateSet], Array] = network_outputs,
 ) -> Strategy:
-    """The strategy of a utility that changes as labels arrive.
+    """Makes a strategy from a utility that changes as labels arrive.
 
-    Its batches follow ``options.batch_mode``. The paper takes the k highest scores. A greedy batch
-    is a sequential query whose labels are the network's own: each pick is absorbed with its
-    pseudo-label, argmax f(x_j), before the next is scored, so that near copies of a pick are no
-    longer worth a label.
+    ``options.batch_mode`` decides how it forms a batch. ``"top_k"`` takes the k highest scores, as
+    the paper does. ``"greedy"`` works like a sequential query that uses the network's own labels:
+    each pick is absorbed with its pseudo-label, argmax f(x_j), before the next candidate is scored.
+    Near copies of a pick are then no longer worth a label.
 
     Args:
-      utility: of the candidates.
-      needs: what the network must have.
-      retrains: whether it trains a network for every candidate.
-      outputs: what pseudo-labels come from, ``[U, C]``, where that is not the network.
+      utility: computes the utilities of the candidates.
+      needs: what the network must have, as keys of ``requirements.NEEDS``.
+      retrains: whether the utility trains a network for every candidate.
+      outputs: computes the outputs ``[U, C]`` whose argmax is the pseudo-label; by default these
+        are the network's outputs.
     """
     strategy = ranked(utility, needs=needs, retrains=retrains)
 
@@ -144,7 +164,12 @@ def label_aware(
 
 
 def jointly(choice: JointChoice, *, needs: tuple[str, ...] = ()) -> Strategy:
-    """The strategy that chooses a set as a whole, whatever the order of the pool."""
+    """Makes a strategy that chooses a set as a whole.
+
+    Args:
+      choice: chooses the set; it must not depend on the order of the candidates.
+      needs: what the network must have, as keys of ``requirements.NEEDS``.
+    """
 
     def choose(key: Array, candidates: CandidateSet, k: int) -> Selection:
         rows, values, diagnostics = choice(key, candidates, k)
@@ -155,12 +180,12 @@ def jointly(choice: JointChoice, *, needs: tuple[str, ...] = ()) -> Strategy:
 
 
 def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
-    """Uniform numbers that belong to ids: reordering the pool reorders them along, ``[U]``."""
+    """Draws a uniform number for each id, ``[U]``, which does not depend on the id's position."""
     return np.asarray(_uniform_by_id(key, jnp.asarray(ids, jnp.uint32)))
 
 
 def facts(fitted: Posterior | FullPosterior | Factor) -> dict[str, float]:
-    """Ridge and condition number of a factorization, for the record."""
+    """Returns the ridge and the condition number of a factorization, as diagnostics."""
     return {
         "ridge": float(f"{fitted.ridge:.6g}"),
         "condition_number": float(f"{fitted.condition_number:.6g}"),
@@ -173,7 +198,7 @@ def _uniform_by_id(key: Array, ids: Array) -> Array:
 
 
 def _significant(values: np.ndarray, digits: int = 6) -> np.ndarray:
-    """Values to so many digits: copies of an example differ by their place in a batch, and tie."""
+    """Rounds values, so that copies of an example tie although their positions change rounding."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa, digits), exponent)
 

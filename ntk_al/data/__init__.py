@@ -29,15 +29,15 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
       name: a key of ``DATASETS``, or the path of a ``.npz`` file that holds ``x_train``,
         ``y_train``, ``x_test`` and ``y_test``.
       data_dir: where tensorflow-datasets finds its prepared datasets; ``None`` means its default.
-      cache_dir: where decoded images are kept for the next run; ``None`` keeps none.
+      cache_dir: where decoded images are cached for the next run; ``None`` means no cache.
 
     Returns:
       The dataset, as float32 arrays on the host.
 
     Raises:
-      ValueError: an unknown name, or arrays that do not make a classification dataset.
-      FileNotFoundError: the data is missing; the message contains the command that prepares it.
-      MissingExtraError: a library that reads the dataset is not installed.
+      ValueError: if the name is unknown, or the arrays are not a classification dataset.
+      FileNotFoundError: if the data is missing; the message contains the command that prepares it.
+      MissingExtraError: if the library that reads the dataset is not installed.
 
     Example:
       >>> load("digits").x_train.shape
@@ -51,15 +51,15 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
 
 
 def prepare(name: str, data_dir: str | None = None) -> None:
-    """Downloads a dataset, once, and prepares it for ``load``; this step needs TensorFlow.
+    """Downloads a dataset and prepares it for ``load``; this step needs TensorFlow.
 
     Args:
       name: a key of ``DATASETS`` for a dataset that is read through tensorflow-datasets.
       data_dir: where to put it; ``None`` means the default of tensorflow-datasets.
 
     Raises:
-      ValueError: an unknown name, or a dataset that needs no download.
-      MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
+      ValueError: if the name is unknown, or the dataset needs no download.
+      MissingExtraError: if tensorflow-datasets or TensorFlow is not installed.
     """
     downloaded = [key for key, source in DATASETS.items() if isinstance(source, TfdsSource)]
     checks.one_of("dataset to prepare", name, downloaded)

@@ -1,4 +1,4 @@
-"""A dataset: four arrays on the host, and how its images may be augmented."""
+"""Datasets: four arrays on the host, and the augmentation that suits the images."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from ntk_al._utils import checks
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A classification dataset. An example's stable id is its row in ``x_train``.
+    """A classification dataset. The id of an example is its row in ``x_train``.
 
     Attributes:
-      name: used in records and messages.
-      x_train: ``[N, ...]``; uint8 images as read, float32 once normalized.
+      name: the name in records and messages.
+      x_train: ``[N, ...]``; for images, uint8 when read and float32 after normalization.
       y_train: class ids, ``[N]``, int32.
       x_test: ``[M, ...]``, of the same kind as ``x_train``.
       y_test: class ids, ``[M]``, int32.
       num_classes: C.
-      augmentation: the default augmentation of its images, a key of ``training.AUGMENTATIONS``.
+      augmentation: the augmentation that suits the images, a key of ``training.AUGMENTATIONS``.
+
+    Raises:
+      ValueError: if a set is empty, or shapes, labels or values are invalid.
 
     Example:
       >>> x, y = np.array([[0.0], [2.0]]), np.array([0, 1])
@@ -54,9 +57,12 @@ class Dataset:
         checks.same_example_shape("x_train", self.x_train, "x_test", self.x_test)
 
     def normalized(self) -> Dataset:
-        """The dataset with zero mean and unit variance per channel of the training images.
+        """Scales the training images to zero mean and unit variance in each channel.
 
         The same shift and scale are applied to the test images.
+
+        Returns:
+          The scaled dataset, in float32.
         """
         axes = tuple(range(self.x_train.ndim - 1))
         mean = self.x_train.mean(axes, dtype=np.float64)

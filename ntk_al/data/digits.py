@@ -1,4 +1,4 @@
-"""Real data that comes with scikit-learn, so that the first run needs no network."""
+"""Real data that comes with scikit-learn, so that the first run needs no download."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from ntk_al.data.dataset import Dataset
 
 
 def digits(*, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
-    """1 797 handwritten digits of 8×8 pixels (Alpaydin and Kaynak 1998); 450 are the test set."""
-    del data_dir, cache_dir  # nothing to find, nothing to keep
+    """Loads 1797 handwritten digits of 8×8 pixels (Alpaydin and Kaynak 1998), 450 as a test set.
+
+    Raises:
+      MissingExtraError: if scikit-learn is not installed.
+    """
+    del data_dir, cache_dir  # scikit-learn finds the data itself, and nothing is cached
     with extras.needed("the digits need", "scikit-learn", extra="data"):
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split

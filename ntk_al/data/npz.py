@@ -15,18 +15,18 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 def load_npz(path: str) -> Dataset:
     """Reads a ``.npz`` file with ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
 
-    Images may be ``[N, H, W]`` or ``[N, H, W, channels]``; arrays of any other shape ``[N, ...]``
-    are kept as they are. Labels are class ids from 0, and C is the largest one plus 1.
+    Images may be ``[N, H, W]`` or ``[N, H, W, channels]``. Arrays of any other shape ``[N, ...]``
+    keep their shape. Labels are class ids that start from 0, and C is the largest one plus 1.
 
     Args:
-      path: of the file.
+      path: the path of the file.
 
     Returns:
       The dataset, not yet normalized.
 
     Raises:
-      FileNotFoundError: no such file.
-      ValueError: missing arrays, or arrays that do not make a classification dataset.
+      FileNotFoundError: if the file does not exist.
+      ValueError: if arrays are missing, or they are not a classification dataset.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"no such file: {os.path.abspath(path)}")

@@ -1,7 +1,7 @@
 """Public image datasets, read through tensorflow-datasets without TensorFlow.
 
-A dataset prepared as ``array_record`` files is read by its random-access data source. Decoding
-takes seconds to minutes, so the decoded images can be kept in a cache directory.
+A dataset that was prepared as ``array_record`` files is read through its random-access data source.
+Decoding takes seconds to minutes, so the decoded images can be kept in a cache directory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TfdsSource:
 
     Attributes:
       name: the key of this source in ``DATASETS``.
-      tfds_name: its name in tensorflow-datasets.
+      tfds_name: the name of the dataset in tensorflow-datasets.
       flip: whether a mirrored image still shows the same class.
     """
 
@@ -37,11 +37,15 @@ class TfdsSource:
     flip: bool
 
     def __call__(self, *, data_dir: str | None = None, cache_dir: str | None = None) -> Dataset:
-        """Reads both splits.
+        """Reads the training and the test images.
+
+        Args:
+          data_dir: where tensorflow-datasets finds the dataset; ``None`` means its default.
+          cache_dir: where decoded images are cached; ``None`` means no cache.
 
         Raises:
-          FileNotFoundError: the dataset is not prepared; the message contains the command for it.
-          MissingExtraError: tensorflow-datasets is not installed.
+          FileNotFoundError: if the dataset is not prepared; the message contains the command.
+          MissingExtraError: if tensorflow-datasets is not installed.
         """
         tfds = _import_tensorflow_datasets()
         builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
@@ -73,8 +77,11 @@ class TfdsSource:
 
         Only this step uses TensorFlow, which must not occupy the memory of the accelerator.
 
+        Args:
+          data_dir: where to put the dataset; ``None`` means the default of tensorflow-datasets.
+
         Raises:
-          MissingExtraError: tensorflow-datasets or TensorFlow is not installed.
+          MissingExtraError: if tensorflow-datasets or TensorFlow is not installed.
         """
         tfds = _import_tensorflow_datasets()
         with extras.needed("preparing a dataset needs", "TensorFlow", extra="prepare"):

@@ -1,4 +1,4 @@
-"""Gram blocks of the empirical tangent kernel, and of its infinite-width limit."""
+"""Gram matrices of the empirical tangent kernel and of its infinite-width limit."""
 
 from ntk_al.kernels.empirical.full import full_blocks, full_diagonal, full_gram
 from ntk_al.kernels.empirical.gram import blocks, diagonal, gram

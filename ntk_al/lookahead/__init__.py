@@ -1,4 +1,4 @@
-"""Look-ahead: a posterior over retrained outputs, and scores of what each label would change."""
+"""Look-ahead: scores for how much each possible label would change the retrained network."""
 
 from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.options import ALL_LOGITS, REFERENCES, ScoreOptions

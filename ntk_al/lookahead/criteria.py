@@ -1,8 +1,9 @@
-"""Criteria: what a label would change, turned into a number.
+"""Criteria: each turns the change that a label would cause into a number.
 
-A criterion is a measure of the outputs after a label, for the most likely label or as expectation
-over labels. It sees one candidate, whatever way its outputs are foreseen in (``Outcome``). To add
-one, add a measure and a row in ``CRITERIA``.
+A criterion measures the outputs that would follow a label. It takes either the most likely label or
+the expectation over all labels. It sees one candidate at a time and does not depend on how the
+outputs are predicted (see ``Outcome``). To add a criterion, write a measure and add a row to
+``CRITERIA``.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from ntk_al.types import Array
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The points at which a change is measured, before any candidate is labeled.
+    """The outputs at the evaluation points before any candidate is labeled.
 
     Attributes:
       mean: outputs of the retrained linearized network, ``[E, C]``.
-      offset: mean − f, ``[E, C]``; zero where changes are measured from the mean itself.
+      offset: mean − f, ``[E, C]``, or zero if changes are measured from the mean itself.
     """
 
     mean: Array
@@ -32,40 +33,52 @@ class Evaluation:
 
 
 class Outcome(Protocol):
-    """What would become of the evaluation points if one candidate were labeled."""
+    """The predicted outputs at the evaluation points if one candidate x_j were labeled."""
 
     @property
     def logits(self) -> Array:
-        """f(x_j) of the network, which gives the pseudo-label and p(y | x_j), ``[C]``."""
+        """f(x_j), the source of the pseudo-label and of p(y | x_j), ``[C]``."""
         ...
 
     def after(self, evaluation: Evaluation, label: Array) -> Array:
-        """Outputs once x_j has that class id, ``[E, C]``."""
+        """The outputs f⁺ after x_j is labeled with the class id ``label``, ``[E, C]``."""
         ...
 
     def output_change(self, evaluation: Evaluation, label: Array) -> Array:
-        """Σ_x ‖after(x) − before(x)‖₂, with before = mean − offset."""
+        """Σ_x ‖f⁺(x) − f(x)‖₂ over the evaluation points, with f = mean − offset."""
         ...
 
 
 Measure = Callable[[Evaluation, Outcome, Array], Array]
-"""A number for the outputs after a label; higher is queried first."""
+"""A function that maps the evaluation points, an outcome and a class id to a scalar.
+
+Candidates with higher values are queried first.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Criterion:
-    """A measure of the outputs after a label, and which labels are considered.
+    """A measure of the outputs after a label, and the labels for which it is taken.
 
     Attributes:
-      measure: of one label.
-      expected: whether it is averaged over y ~ softmax f(x_j), and not taken at y = argmax f(x_j).
+      measure: the value of the criterion for one label.
+      expected: if true, the measure is averaged over y ~ softmax f(x_j); otherwise it is taken at
+        the most likely label, y = argmax f(x_j).
+
+    Example:
+      A label would move three points by 1, ½ and 0 times the error, whose norm is 1.
+
+      >>> evaluation = Evaluation(mean=jnp.zeros((3, 2)), offset=jnp.zeros((3, 2)))
+      >>> gain, logits = jnp.array([1.0, 0.5, 0.0]), jnp.array([0.2, 0.1])
+      >>> print(CRITERIA["mlmoc"](evaluation, RankOne(gain, mean=jnp.zeros(2), logits=logits)))
+      1.5
     """
 
     measure: Measure
     expected: bool
 
     def __call__(self, evaluation: Evaluation, outcome: Outcome) -> Array:
-        """The score of one candidate, a scalar."""
+        """Computes the score of one candidate, a scalar; higher = query first."""
 
         def of_label(label: Array) -> Array:
             return self.measure(evaluation, outcome, label)
@@ -77,17 +90,20 @@ class Criterion:
 
 
 def output_change(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
-    """Σ_x ‖f⁺(x) − f(x)‖₂, the change of all outputs (Eq. 3 with the L2 distance; Eq. 13)."""
+    """Σ_x ‖f⁺(x) − f(x)‖₂, the total change of the outputs (Eq. 13, or Eq. 3 with L2 distance)."""
     return outcome.output_change(evaluation, label)
 
 
 def negative_entropy(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
-    """− Σ_x entropy(softmax f⁺(x)) (Eq. 2). The reference does not enter."""
+    """−Σ_x entropy(softmax f⁺(x)) (Eq. 2); it does not depend on the reference."""
     return -entropy(outcome.after(evaluation, label)).sum()
 
 
 def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
-    """How many evaluation points change their argmax, in place of Eq. 13 in the released code."""
+    """The number of evaluation points whose predicted class changes.
+
+    The authors' released code uses this in place of Eq. 13.
+    """
     after = outcome.after(evaluation, label)
     before = evaluation.mean - evaluation.offset
     return (after.argmax(1) != before.argmax(1)).sum().astype(after.dtype)
@@ -99,14 +115,15 @@ CRITERIA: dict[str, Criterion] = {
     "eer": Criterion(negative_entropy, expected=True),  # expected error reduction
     "flips": Criterion(flipped, expected=False),
 }
+"""All criteria by name."""
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RankOne:
-    """Steps that each candidate would cause where all classes share a kernel (Eq. 11 and 12).
+    """The rank-one step that each candidate would cause if all classes share a kernel (Eq. 11, 12).
 
-    With a leading axis U; criteria see one candidate, without it.
+    The arrays have a leading axis U. A criterion sees one candidate, so for it that axis is absent.
 
     Attributes:
       gain: w(x, j) at every evaluation point, ``[U, E]``.
@@ -123,7 +140,7 @@ class RankOne:
         return evaluation.mean + jnp.outer(self.gain, _step(self.mean, label))
 
     def output_change(self, evaluation: Evaluation, label: Array) -> Array:
-        """Σ_x ‖b(x) + w(x, j) e_j‖₂ with the square expanded, so that no [E, C] is built."""
+        """Σ_x ‖b(x) + w(x, j) e_j‖₂; the square is expanded to avoid an [E, C] array."""
         b, w, e = evaluation.offset, self.gain, _step(self.mean, label)
         squared = jnp.square(b).sum(1) + 2 * w * _dot(b, e) + jnp.square(w) * _dot(e, e)
         return jnp.sqrt(jnp.maximum(squared, 0)).sum()
@@ -132,7 +149,7 @@ class RankOne:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class RankC:
-    """Steps where every pair of classes has a kernel of its own; axes as in ``RankOne``.
+    """The step of each candidate if every pair of classes has its own kernel; axes as ``RankOne``.
 
     Attributes:
       gain: W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ at every evaluation point, ``[U, E, C, C]``.
@@ -156,18 +173,18 @@ class RankC:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Retrained:
-    """One candidate's outcome by real training, for the one label that it was trained with.
+    """The outcome of really retraining with one candidate and one label for it.
 
     Attributes:
-      outputs: of the retrained network at the evaluation points, ``[E, C]``.
-      logits: f(x_j) of the network, ``[C]``.
+      outputs: outputs of the retrained network at the evaluation points, ``[E, C]``.
+      logits: f(x_j) of the network before retraining, ``[C]``.
     """
 
     outputs: Array
     logits: Array
 
     def after(self, evaluation: Evaluation, label: Array) -> Array:
-        """The outputs that training left."""
+        """The outputs of the retrained network, ``[E, C]``."""
         del evaluation, label
         return self.outputs
 
@@ -177,8 +194,19 @@ class Retrained:
 
 
 def entropy(logits: Array) -> Array:
-    """Entropy of softmax, in nats, ``[..., C]`` to ``[...]``."""
-    # One exponential for each logit: they are nearly all of the cost of EER.
+    """The entropy of the softmax, in nats.
+
+    Args:
+      logits: ``[..., C]``.
+
+    Returns:
+      ``[...]``.
+
+    Example:
+      >>> print(f"{entropy(jnp.zeros(4)):.4f}")  # uniform over four classes: log 4
+      1.3863
+    """
+    # Computes one exponential per logit, because exponentials dominate the cost of EER.
     shifted = logits - logits.max(-1, keepdims=True)
     weights = jnp.exp(shifted)
     total = weights.sum(-1)
@@ -196,5 +224,5 @@ def _total_change(outcome: Outcome, evaluation: Evaluation, label: Array) -> Arr
 
 
 def _dot(a: Array, b: Array) -> Array:
-    # Under a caller's own jit these are float32, which recent GPUs would round to TF32.
+    # Inside a caller's jit the operands are float32, which recent GPUs would round to TF32.
     return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)

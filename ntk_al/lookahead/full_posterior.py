@@ -1,8 +1,9 @@
-"""The posterior with a kernel for every pair of classes: LC × LC, for small problems.
+"""The posterior with a kernel for every pair of classes, for small problems.
 
-The paper's approximation Θ ⊗ I_C gives every class the kernel of one scalar read-out. Without it
-the outputs of one example are C points of one Gaussian process, so conditioning is that of
-``posterior`` on N·C points with one output each, and a label is C observations at once.
+The paper's approximation Θ ⊗ I_C gives every class the kernel of one scalar read-out. Without this
+approximation, the C outputs of one example are C points of one Gaussian process. Conditioning then
+works as in ``posterior``, but on N·C points with one output each, and one label provides C
+observations at once. The kernel of the labeled set has shape ``[LC, LC]``.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from ntk_al.types import Array, ArrayLike, GramBlocks
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class FullPosterior:
-    """As ``posterior.Posterior``, with S for every pair of outputs.
+    """Like ``posterior.Posterior``, but with a covariance S for every pair of outputs.
 
     Attributes:
-      flat: the posterior of Q·C points with one output; output c of point q is its row q·C + c.
+      flat: the posterior of Q·C points with one output each; row q·C + c is output c of point q.
       logits: f(Q) of the network that was linearized, ``[Q, C]``.
     """
 
@@ -48,23 +49,26 @@ class FullPosterior:
 
     @property
     def noise(self) -> Array:
-        """λ."""
+        """λ, the noise variance of one observation."""
         return self.flat.noise
 
     @property
     def ridge(self) -> Array:
-        """The ridge that was used."""
+        """The ridge that was used to factorize the kernel."""
         return self.flat.ridge
 
     @property
     def condition_number(self) -> Array:
-        """Estimate for the matrix that was factorized."""
+        """An estimate of the condition number of the factorized matrix."""
         return self.flat.condition_number
 
     def observe(
         self, index: ArrayLike | int, label: ArrayLike | int, *, move_network: bool = False
     ) -> FullPosterior:
-        """The posterior after query points were labeled; see ``Posterior.observe``."""
+        """Returns the posterior after query points are labeled.
+
+        Arguments and errors are those of ``Posterior.observe``.
+        """
         num_points, num_classes = self.logits.shape
         indices, targets = posterior.observations(index, label, num_points, num_classes)
         rows = (num_classes * indices[:, None] + jnp.arange(num_classes)).ravel()
@@ -77,17 +81,21 @@ class FullPosterior:
 def condition(
     blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
 ) -> FullPosterior:
-    """Conditions on the labeled set: Eq. 11 of the paper with its full kernel.
+    """Conditions on the labeled set: Eq. 11 of the paper with the full kernel.
 
     Args:
-      blocks: as for ``posterior.condition``, of outputs: labeled ``[LC, LC]``, labeled_pool
-        ``[LC, QC]``, eval_pool ``[QC, QC]`` (``kernels.full_blocks``).
+      blocks: the kernel of all outputs, as ``kernels.full_blocks`` returns it: labeled
+        ``[LC, LC]``, labeled_pool ``[LC, QC]``, eval_pool ``[QC, QC]``.
       residual: R = Y − f(X_L), ``[L, C]``.
       logits: f at the query points, ``[Q, C]``.
-      ridge: λ / mean diagonal of the labeled block.
+      ridge: λ divided by the mean diagonal of the labeled block.
+
+    Returns:
+      The posterior at the Q query points.
 
     Raises:
-      ValueError: shapes that do not fit, NaN; see ``posterior.factorize``.
+      ValueError: if shapes do not match or values are not finite; see also
+        ``posterior.factorize``.
     """
     if residual.ndim != 2 or logits.ndim != 2:
         raise ValueError(
@@ -102,12 +110,17 @@ def condition(
 
 @jax.jit
 def gain(covariance: Array, noise: Array) -> Array:
-    """W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ for all candidates, ``[E, C, U, C]`` to ``[U, E, C, C]``.
+    """W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ for all candidates.
 
-    The candidates must be the first of the E points.
+    Args:
+      covariance: S(E, U), ``[E, C, U, C]``; the first U of the E points must be the candidates.
+      noise: λ.
+
+    Returns:
+      ``[U, E, C, C]``.
     """
     own = jnp.einsum("jcjd->jcd", covariance[: covariance.shape[2]])
-    # A point that the labels determine has S_jj = 0 up to rounding of either sign.
+    # If the labels already determine a point, its S_jj is zero up to rounding of either sign.
     values, vectors = jnp.linalg.eigh(own)
     denominators = jnp.maximum(values, 0) + noise
     inverses = jnp.where(denominators > 0, 1 / jnp.where(denominators > 0, denominators, 1), 0)

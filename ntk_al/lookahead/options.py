@@ -1,4 +1,4 @@
-"""The choices of a look-ahead score, their defaults, and what they may be."""
+"""The options of a look-ahead score: their defaults and their valid values."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ from ntk_al.lookahead.posterior import RIDGE
 from ntk_al.network import READOUTS
 
 REFERENCES = ("network", "linearized")
-"""What a change of outputs is measured from: f, as Eq. 13 prints it, or the retrained mean."""
+"""What a change is measured from: the network's f, as printed in Eq. 13, or the retrained mean."""
 
 ALL_LOGITS = "all_logits"
-"""In place of a read-out: the LC × LC kernel of every pair of logits, for small problems."""
+"""The value of ``readout`` that selects the LC × LC kernel of all logits, for small problems."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions:
-    """The choices of a look-ahead score. Their defaults stand here and nowhere else.
+    """The options of a look-ahead score. This class is the only place that defines their defaults.
 
     Attributes:
-      criterion: what a change of outputs is worth, a key of ``CRITERIA``.
-      readout: the scalar whose gradient makes the kernel, a key of ``network.READOUTS``; or
+      criterion: how the change of the outputs becomes a score, a key of ``CRITERIA``.
+      readout: the scalar whose gradient defines the kernel, a key of ``network.READOUTS``; or
         ``"all_logits"`` for the kernel of every pair of logits, which needs C² times the memory and
-        is for small problems.
+        is meant for small problems.
       reference: ``"network"`` measures changes from f (Eq. 13 as printed), ``"linearized"`` from
         the retrained linearized network.
-      ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel can be factorized.
-      precision: of the Jacobian's entries, see ``kernels.gram``. Everything after the kernel is
-        computed in float64 where the device has it.
-      memory_budget: bytes that the kernel may take on each device; ``None`` means most of what is
-        free.
-      mesh: devices with an axis ``pool`` that share the candidates; ``None`` means one device.
+      ridge: λ divided by the mean of diag Θ(L, L). If the kernel cannot be factorized, the ridge is
+        multiplied by ten until it can.
+      precision: precision of the Jacobian's entries, see ``kernels.gram``. Everything after the
+        kernel is computed in float64 if the device supports it.
+      memory_budget: bytes that the kernel may take on each device; ``None`` allows most of the free
+        memory.
+      mesh: devices, along an axis named ``pool``, that share the candidates; ``None`` means one
+        device.
 
     Raises:
-      TypeError: a ridge or a budget that is not a number.
-      ValueError: an unknown name, a number out of range, a mesh without the one axis ``pool``, or
-        all logits together with what their kernel does not support.
+      TypeError: if the ridge or the budget is not a number.
+      ValueError: if a name is unknown, a number is out of range, the mesh does not have exactly one
+        axis named ``pool``, or ``"all_logits"`` is combined with an option that it does not
+        support.
     """
 
     criterion: str = "mlmoc"

@@ -1,13 +1,15 @@
 """The network linearized around itself and retrained on its labels: a Gaussian-process posterior.
 
 Retraining to convergence is kernel regression on the residual (Eq. 11 of the paper). Conditioning
-once on the labeled set leaves a mean and a covariance on any query points Q, and one more label is
-a rank-one update of both, so nothing is factorized again:
+once on the labeled set gives a mean and a covariance at any query points Q:
 
     mean(x)  = f(x) + Θ(x, L) A⁻¹ R
     S(x, x') = Θ(x, x') − Θ(x, L) A⁻¹ Θ(L, x')
 
-(The paper's Eq. 12 prints v = Θ(L, L) Θ(L, x'); it needs the inverse, v = Θ(L, L)⁻¹ Θ(L, x').)
+Each further label is a rank-one update of both, so nothing has to be factorized again.
+
+Eq. 12 of the paper is printed as v = Θ(L, L) Θ(L, x'), without an inverse. The correct equation is
+v = Θ(L, L)⁻¹ Θ(L, x').
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ntk_al.types import Array, ArrayLike, GramBlocks
 _log = logging.getLogger(__name__)
 
 RIDGE = 1e-4
-"""The default of λ / mean diag Θ(L, L)."""
+"""The default ridge, which is λ divided by the mean of diag Θ(L, L)."""
 
 _LARGEST_RIDGE = 1.0
 _SMALLEST_RETRY = 1e-8
@@ -35,16 +37,17 @@ _POWER_ITERATIONS = 50
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Factor:
-    """All that conditioning on the labeled set leaves behind; reused for every query point.
+    """The factorized kernel of the labeled set, which every query point reuses.
 
-    In float64 where the device computes it, as is ``Points``.
+    Like ``Points``, it is in float64 if the device supports that.
 
     Attributes:
-      cholesky: lower Cholesky factor C of A, ``[L, L]``.
-      residual: C⁻¹R, ``[L, C]``.
+      cholesky: lower Cholesky factor K of A, ``[L, L]``.
+      residual: K⁻¹R, ``[L, C]``.
       noise: λ.
-      ridge: the ridge that was used: the one asked for, or a larger one if A was not positive.
-      condition_number: estimate of λ_max(A) / λ_min(A), from below.
+      ridge: the ridge that was used: the requested one, or a larger one if A was not positive
+        definite.
+      condition_number: a lower estimate of the condition number λ_max(A) / λ_min(A).
     """
 
     cholesky: Array
@@ -54,7 +57,12 @@ class Factor:
     condition_number: Array
 
     def at(self, cross: ArrayLike, logits: ArrayLike) -> Points:
-        """The posterior at points x with kernel Θ(L, x) ``[L, N]`` and logits f(x) ``[N, C]``."""
+        """Returns the posterior at N points x, without their covariance.
+
+        Args:
+          cross: Θ(L, x), ``[L, N]``.
+          logits: f(x), ``[N, C]``.
+        """
         with float64.widest(self, cross, logits) as dtype:
             return _at(self, jnp.asarray(cross, dtype), jnp.asarray(logits, dtype))
 
@@ -62,12 +70,13 @@ class Factor:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Points:
-    """The posterior at N points, but for their covariance.
+    """The posterior at N points, without their covariance.
 
     Attributes:
       logits: f(x) of the network, ``[N, C]``.
       mean: outputs of the linearized network after retraining, ``[N, C]``.
-      whitened: C⁻¹Θ(L, x), ``[L, N]``: S(x, x') = Θ(x, x') − whitened(x)ᵀ whitened(x').
+      whitened: K⁻¹Θ(L, x) with the Cholesky factor K of A, ``[L, N]``. The covariance follows from
+        it as S(x, x') = Θ(x, x') − whitened(x)ᵀ whitened(x').
     """
 
     logits: Array
@@ -78,15 +87,17 @@ class Points:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Posterior:
-    """The retrained linearized network on query points, and what one more label would change.
+    """The retrained linearized network at the query points.
+
+    ``condition`` makes it from a kernel, and ``observe`` adds labels to it.
 
     Attributes:
       mean: outputs after retraining, ``[Q, C]``.
-      covariance: S(Q, Q), ``[Q, Q]``; the same for every class.
+      covariance: S(Q, Q), shared by all classes, ``[Q, Q]``.
       logits: f(Q) of the network that was linearized, ``[Q, C]``.
-      noise: λ, added to S_jj when j is labeled.
+      noise: λ, which is added to S_jj when point j is labeled.
       ridge: the ridge that was used.
-      condition_number: estimate for the A that was factorized.
+      condition_number: an estimate of the condition number of A.
     """
 
     mean: Array
@@ -98,23 +109,36 @@ class Posterior:
 
     @property
     def offset(self) -> Array:
-        """b(x) = mean(x) − f(x), how far retraining is from the network, ``[Q, C]``."""
+        """b(x) = mean(x) − f(x), by how much retraining moves the outputs, ``[Q, C]``."""
         return self.mean - self.logits
 
     def observe(
         self, index: ArrayLike | int, label: ArrayLike | int, *, move_network: bool = False
     ) -> Posterior:
-        """The posterior after query points were labeled; nothing is factorized again.
+        """Returns the posterior after query points are labeled.
+
+        Each label is a rank-one update (Eq. 11 and 12); nothing is factorized again.
 
         Args:
-          index: row of the query point in Q; or several, ``[B]``.
-          label: its class id, or its real target ``[C]``; for several ``[B]`` or ``[B, C]``.
-          move_network: whether ``logits`` move by the same step, as if the network had been trained
-            on the label; changes are then measured from there.
+          index: the row of the labeled query point, or ``[B]`` rows.
+          label: its class id or its real-valued target ``[C]``; for several rows ``[B]`` or
+            ``[B, C]``.
+          move_network: if true, ``logits`` move by the same step as the mean, as if the network had
+            been trained on the label. Later changes are then measured from the moved logits.
+
+        Returns:
+          The posterior at the same Q points.
 
         Raises:
-          TypeError: an index that is not an integer.
-          ValueError: a known index outside Q, a known class id outside 0..C−1, other shapes.
+          TypeError: if an index is not an integer.
+          ValueError: if shapes do not match, an index is outside 0..Q−1, or a class id is outside
+            0..C−1. Traced indices and labels are not checked.
+
+        Example:
+          >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
+          >>> belief = condition(theta, jnp.zeros((1, 2)), jnp.zeros((2, 2)), ridge=0.0)
+          >>> belief.observe(index=0, label=1).mean.tolist()  # the points are uncorrelated
+          [[0.0, 1.0], [0.0, 0.0]]
         """
         indices, targets = observations(index, label, *self.mean.shape)
         after = _observe(self, indices, targets.astype(self.mean.dtype))
@@ -126,11 +150,20 @@ class Posterior:
 def observations(
     index: ArrayLike | int, label: ArrayLike | int, num_points: int, num_classes: int
 ) -> tuple[Array, Array]:
-    """Rows of query points and their labels, as ``observe`` takes them: ``[B]`` and ``[B, C]``.
+    """Checks the arguments of ``observe`` and turns labels into targets.
+
+    Args:
+      index: a row, or ``[B]`` rows.
+      label: class ids or real-valued targets, as for ``Posterior.observe``.
+      num_points: Q.
+      num_classes: C.
+
+    Returns:
+      Rows ``[B]`` and targets ``[B, C]``.
 
     Raises:
-      TypeError: rows that are not integers.
-      ValueError: no row, a known row outside of the query points, labels that do not fit.
+      TypeError: if a row is not an integer.
+      ValueError: if there is no row, a row is outside 0..Q−1, or the labels do not match the rows.
     """
     indices = jnp.atleast_1d(jnp.asarray(index))
     if indices.ndim != 1 or len(indices) == 0:
@@ -151,18 +184,21 @@ def observations(
 def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) -> Factor:
     """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).
 
-    If A is not numerically positive definite the ridge is raised tenfold until it is.
+    If A is not numerically positive definite, the ridge is multiplied by ten until it is.
 
     Args:
       labeled: Θ(L, L), ``[L, L]``.
       residual: R = Y − f(X_L), ``[L, C]``.
-      ridge: relative ridge, at least 0.
+      ridge: λ divided by the mean of diag Θ(L, L), at least 0.
+
+    Returns:
+      The factor of A, from which ``Factor.at`` makes the posterior at any points.
 
     Raises:
-      ValueError: A is not positive definite with any ridge up to 1, or shapes do not match.
+      ValueError: if shapes do not match, or if A is not positive definite for any ridge up to 1.
 
     Warns:
-      UserWarning: the ridge was raised.
+      UserWarning: if the ridge was raised.
     """
     if labeled.ndim != 2 or labeled.shape != (len(residual),) * 2 or residual.ndim != 2:
         raise ValueError(
@@ -178,7 +214,8 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
             "the kernel of the labeled set is not positive definite even with a ridge of "
             f"{float(factor.ridge):g}. Likely causes: the network has diverged (NaN), its "
             "gradients are all zero (a dead network), or the matrix given is not a kernel. "
-            "Retrain with a lower learning rate, or look at jnp.linalg.eigvalsh of it."
+            "Retrain with a lower learning rate, or inspect its eigenvalues with "
+            "jnp.linalg.eigvalsh."
         )
     if not checks.is_traced(factor, ridge):
         used, number = float(factor.ridge), float(factor.condition_number)
@@ -186,7 +223,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
         if used > 1.01 * ridge:
             warnings.warn(
                 f"the kernel of the labeled set is not positive definite with ridge={ridge:g}, so "
-                f"{used:.3g} is used. Equal labeled examples do that, and low precision",
+                f"{used:.3g} is used. Duplicate labeled examples and low precision can cause this",
                 stacklevel=2,
             )
     return factor
@@ -195,21 +232,32 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
 def condition(
     blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
 ) -> Posterior:
-    """Conditions on the labeled set: Eq. 11 of the paper, without a candidate.
+    """Conditions on the labeled set: Eq. 11 of the paper before any candidate is added.
 
     Args:
-      blocks: kernel of the labeled and the query points, the latter as candidates and as
-        evaluation points (``kernels.blocks`` without ``x_eval``).
+      blocks: the kernel of the labeled points and the query points, where the query points are both
+        candidates and evaluation points: ``kernels.blocks`` without ``x_eval``.
       residual: R = Y − f(X_L), ``[L, C]``.
       logits: f at the query points, ``[Q, C]``.
-      ridge: relative ridge, see ``factorize``.
+      ridge: λ divided by the mean of diag Θ(L, L), see ``factorize``.
 
     Returns:
-      The posterior at the query points, computed in float64 where the device has it, in the default
-      float dtype.
+      The posterior at the query points. It is computed in float64 if the device supports that, and
+      returned in the default float dtype.
 
     Raises:
-      ValueError: blocks with a separate evaluation set; see also ``factorize``.
+      ValueError: if the blocks have a separate evaluation set, shapes do not match, or values are
+        not finite; see also ``factorize``.
+
+    Example:
+      Only the first of two query points is correlated with the one labeled point.
+
+      >>> theta = GramBlocks.square(jnp.eye(1), jnp.array([[0.5, 0.0]]), jnp.eye(2))
+      >>> belief = condition(theta, jnp.array([[1.0, -1.0]]), jnp.zeros((2, 2)), ridge=0.0)
+      >>> belief.mean.tolist()
+      [[0.5, -0.5], [0.0, 0.0]]
+      >>> belief.covariance.tolist()
+      [[0.75, 0.0], [0.0, 1.0]]
     """
     num_query = blocks.labeled_pool.shape[1]
     if blocks.eval_pool.shape != (num_query, num_query):
@@ -239,13 +287,22 @@ def condition(
 
 
 def covariance(points1: Points, points2: Points, theta: ArrayLike) -> Array:
-    """S(x1, x2) = Θ(x1, x2) − Θ(x1, L) A⁻¹ Θ(L, x2), ``[N1, N2]``, from Θ(x1, x2)."""
+    """S(x1, x2) = Θ(x1, x2) − Θ(x1, L) A⁻¹ Θ(L, x2).
+
+    Args:
+      points1: N1 points from ``Factor.at``.
+      points2: N2 points from the same factor.
+      theta: Θ(x1, x2), ``[N1, N2]``.
+
+    Returns:
+      ``[N1, N2]``.
+    """
     with float64.widest(points1, points2, theta) as dtype:
         return _covariance(points1.whitened, points2.whitened, jnp.asarray(theta, dtype))
 
 
 def variance(points: Points, diagonal: ArrayLike) -> Array:
-    """Diagonal of S(x, x), ``[N]``, from diag Θ(x, x)."""
+    """The diagonal of S(x, x), ``[N]``, computed from diag Θ(x, x), ``[N]``."""
     with float64.widest(points, diagonal) as dtype:
         return jnp.asarray(diagonal, dtype) - jnp.square(points.whitened).sum(0)
 
@@ -253,8 +310,16 @@ def variance(points: Points, diagonal: ArrayLike) -> Array:
 def gain(covariance: Array, variance: Array, noise: Array) -> Array:
     """w(x, j) = S(x, x_j) / (S_jj + λ): how far labeling x_j moves the mean at x, per unit of e_j.
 
-    ``covariance`` is ``[..., U]`` and ``variance`` ``[U]``. At a point that the labels already
-    determine S_jj is zero up to rounding of either sign; λ, or a gain of zero, keeps it finite.
+    If the labels already determine a point, its S_jj is zero up to rounding of either sign. Then λ
+    keeps the quotient finite, and if λ is zero, too, the gain is set to zero.
+
+    Args:
+      covariance: S(x, x_j), ``[..., U]``.
+      variance: S_jj, ``[U]``.
+      noise: λ.
+
+    Returns:
+      ``[..., U]``.
     """
     denominator = jnp.maximum(variance, 0) + noise
     positive = denominator > 0
@@ -271,7 +336,7 @@ def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
         return jnp.linalg.cholesky(theta + ridge * mean_diagonal * identity)
 
     def failed(state: tuple[Array, Array]) -> Array:
-        # JAX's Cholesky answers NaN, silently, where the matrix is not positive definite.
+        # JAX's Cholesky silently returns NaN if the matrix is not positive definite.
         ridge, factor = state
         return ~jnp.isfinite(factor).all() & (ridge < _LARGEST_RIDGE)
 
@@ -291,7 +356,7 @@ def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
 
 
 def _condition_number(a: Array, cholesky: Array) -> Array:
-    """λ_max by power iteration over λ_min by inverse iteration; no more than the true one."""
+    """λ_max from power iteration divided by λ_min from inverse iteration; never too large."""
     start = jax.random.normal(jax.random.key(0), (len(a),), a.dtype)
 
     def largest(_: int, v: Array) -> Array:

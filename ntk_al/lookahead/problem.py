@@ -1,4 +1,4 @@
-"""What a look-ahead is about: a network, its labels, candidates and evaluation points."""
+"""The inputs of a look-ahead: a network, its labels, the candidates and the evaluation points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ntk_al.types import Array, ArrayLike
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """Inputs of a look-ahead that were checked, and the outputs of the network at each of them.
+    """The checked inputs of a look-ahead, with the network's outputs at each of them.
 
     Attributes:
       network: the trained network.
@@ -22,7 +22,7 @@ class Problem:
       x_pool: candidates, ``[U, ...]``.
       pool_logits: f at the candidates, ``[U, C]``.
       x_eval: points at which changes are measured, ``[E, ...]``; ``None`` means the candidates.
-      eval_logits: f at the evaluation points, ``[E, C]``; ``None`` where those are the candidates.
+      eval_logits: f at the evaluation points, ``[E, C]``; ``None`` if they are the candidates.
     """
 
     network: Network
@@ -35,11 +35,11 @@ class Problem:
 
     @property
     def num_candidates(self) -> int | None:
-        """U where ``with_one_set`` has further points; ``None`` where the candidates are all."""
+        """U if ``with_one_set`` appends evaluation points; ``None`` if it appends nothing."""
         return None if self.x_eval is None else len(self.x_pool)
 
     def with_one_set(self) -> Problem:
-        """The problem whose pool is the candidates and then the evaluation points, if any."""
+        """The problem whose pool is the candidates, followed by the evaluation points, if any."""
         if self.x_eval is None:
             return self
         assert self.eval_logits is not None
@@ -59,11 +59,12 @@ def check_inputs(
     x_pool: ArrayLike,
     x_eval: ArrayLike | None = None,
 ) -> Problem:
-    """Checks every argument once, and predicts.
+    """Checks every argument once and computes the network's outputs.
 
     Raises:
-      TypeError: ``network`` is not a ``Network``, or labels are neither ids nor real targets.
-      ValueError: empty sets, shapes or labels that do not fit, values that are not finite.
+      TypeError: if ``network`` is not a ``Network``, or labels are neither class ids nor
+        real-valued targets.
+      ValueError: if a set is empty, shapes or labels do not match, or values are not finite.
     """
     if not isinstance(network, Network):
         raise TypeError(

@@ -1,7 +1,7 @@
-"""Look-ahead: what the network would become if a candidate were labeled, for all of them at once.
+"""Look-ahead scores: how the network would change if each candidate were labeled.
 
-Labeling x_j as y moves the retrained linearized network everywhere by a rank-one step (Eq. 11 and
-12 of the paper, the latter corrected as in ``posterior``):
+Labeling x_j as y moves the outputs of the retrained linearized network by a rank-one step (Eq. 11
+and 12 of the paper; ``posterior`` explains a correction to Eq. 12):
 
     mean⁺(x) = mean(x) + w(x, j) e_j,   w(x, j) = S(x, x_j) / (S_jj + λ),   e_j = y − mean(x_j)
 
@@ -32,7 +32,7 @@ from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
-_FAR_FROM_TARGETS = 0.5  # per example; one-hot targets have norm 1
+_FAR_FROM_TARGETS = 0.5  # mean distance per example; one-hot targets have norm 1
 
 
 def score(
@@ -50,37 +50,37 @@ def score(
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
 ) -> Array:
-    """Scores every candidate by what the network would become if it were labeled.
+    """Scores every candidate by how the network would change if that candidate were labeled.
 
-    This is ``kernels.blocks``, ``posterior.factorize`` and a criterion composed; all of them are
-    public. It is pure and can be used under ``jax.jit`` (with the names static), where the values
-    of the inputs cannot be checked.
+    It composes ``kernels.blocks``, ``posterior.factorize`` and a criterion, all of which are
+    public. It is pure, so it works under ``jax.jit`` (the named options must be static), but there
+    it cannot check the values of its inputs.
 
     Args:
-      network: a trained network.
+      network: a trained network with C outputs.
       x_labeled: labeled inputs, ``[L, ...]``.
-      y_labeled: their class ids ``[L]`` or real targets ``[L, C]``; C is the network's output size.
+      y_labeled: their class ids ``[L]`` or real-valued targets ``[L, C]``.
       x_pool: candidates, ``[U, ...]``.
-      criterion: what a change of outputs is worth, a key of ``CRITERIA``.
-      readout: the scalar whose gradient makes the kernel, see ``ScoreOptions``.
+      criterion: how the change of the outputs becomes a score, a key of ``CRITERIA``.
+      readout: the scalar whose gradient defines the kernel, see ``ScoreOptions``.
       reference: what changes are measured from, ``"network"`` or ``"linearized"``.
-      ridge: λ / mean diag Θ(L, L); raised tenfold until the kernel can be factorized.
-      x_eval: points whose outputs are compared, ``[E, ...]``; ``None`` means the candidates.
-      precision: of the Jacobian's entries, see ``kernels.gram``.
-      memory_budget: bytes that the kernel may take on each device; ``None`` means most of what is
-        free.
-      mesh: devices with an axis ``pool`` that share the candidates.
+      ridge: λ divided by the mean of diag Θ(L, L); multiplied by ten until A can be factorized.
+      x_eval: points at which outputs are compared, ``[E, ...]``; ``None`` means the candidates.
+      precision: precision of the Jacobian's entries, see ``kernels.gram``.
+      memory_budget: bytes that the kernel may take on each device; ``None`` allows most of the
+        free memory.
+      mesh: devices, along an axis named ``pool``, that share the candidates; ``None``: one device.
 
     Returns:
-      Scores ``[U]``, higher = query first. Never NaN.
+      Scores ``[U]``, higher = query first. They are never NaN.
 
     Raises:
-      TypeError: an argument of the wrong type.
-      ValueError: unknown names, empty sets, shapes or labels that do not fit, NaN or infinite
-        inputs, a network whose logits or kernel are not finite, a budget that is too small.
+      TypeError: if an argument has the wrong type.
+      ValueError: if a name is unknown, a set is empty, shapes or labels do not match, an input,
+        the logits or the kernel are not finite, or the budget is too small.
 
     Warns:
-      UserWarning: the network was hardly fitted to its labels, or not with the squared loss.
+      UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
     """
     options = ScoreOptions(criterion, readout, reference, ridge, precision, memory_budget, mesh)
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval)
@@ -105,22 +105,28 @@ def score_posterior(
 ) -> Array:
     """Scores the query points of a posterior.
 
-    The composable form of ``score``: after ``belief.observe(...)`` only the criterion is computed
-    again.
+    This is the composable form of ``score``: after ``belief.observe(...)``, only the criterion is
+    computed again. An observed point still gets a score, which the caller must mask.
 
     Args:
-      belief: from ``posterior.condition`` or ``full_posterior.condition``. A point that was
-        observed still gets a score, which the caller must mask.
+      belief: from ``posterior.condition`` or ``full_posterior.condition``.
       criterion: a key of ``CRITERIA``.
       reference: see ``score``.
-      num_candidates: the first so many query points are candidates, and the others are the
-        evaluation points. ``None`` means that every query point is both.
+      num_candidates: how many of the query points, from the first on, are candidates; the rest are
+        the evaluation points. ``None`` means that every query point is both.
 
     Returns:
-      Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first. Never NaN.
+      Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first, never NaN.
 
     Raises:
-      ValueError: an unknown name, or no evaluation point.
+      ValueError: if a name is unknown, or ``num_candidates`` leaves no evaluation point.
+
+    Example:
+      >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
+      >>> logits = np.array([[0.5, 0.0], [1.0, 0.0]])  # a label would move only the first
+      >>> belief = posterior.condition(theta, np.zeros((1, 2)), logits)
+      >>> [round(value, 2) for value in score_posterior(belief).tolist()]
+      [0.5, 0.0]
     """
     options = ScoreOptions(criterion=criterion, reference=reference)
     num_query = len(belief.logits)
@@ -142,11 +148,11 @@ def score_posterior(
 
 
 class Scored(NamedTuple):
-    """Scores, and the factorization that they rest on.
+    """Scores, and the factorization behind them.
 
     Attributes:
       scores: ``[U]``.
-      factor: with the ridge that was used and an estimate of the condition number.
+      factor: holds the ridge that was used and an estimate of the condition number.
     """
 
     scores: Array
@@ -154,10 +160,10 @@ class Scored(NamedTuple):
 
 
 def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
-    """The kernel of a problem; on a mesh every device has equally many candidates.
+    """Computes the kernel of a problem.
 
-    On a mesh the candidates are filled up with repeats of the last one, and ``score_blocks`` drops
-    those again.
+    On a mesh, every device gets the same number of candidates. If they do not divide evenly, the
+    last candidate is repeated; ``score_blocks`` drops the repeats.
     """
     x_pool = problem.x_pool
     if options.mesh is not None:
@@ -175,12 +181,12 @@ def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
 
 
 def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> Scored:
-    """Scores from the kernel, with S(E, U) formed for a tile of candidates at a time.
+    """Computes scores from the kernel, forming S(E, U) for one tile of candidates at a time.
 
     Args:
-      problem: what is scored.
+      problem: the inputs.
       theta: from ``kernel_blocks`` with the same options.
-      options: of the score.
+      options: the options of the score.
     """
     mesh, num_pool = sharding.automatic(options.mesh), len(problem.x_pool)
     num_filled = theta.labeled_pool.shape[1] - num_pool
@@ -215,13 +221,13 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
 def condition(
     problem: Problem, options: ScoreOptions, theta: GramBlocks | None = None
 ) -> Posterior | FullPosterior:
-    """The posterior at the candidates and then, if there are any, at the evaluation points.
+    """Computes the posterior at the candidates, followed by the evaluation points, if any.
 
     Args:
-      problem: what is asked.
-      options: of the score.
-      theta: from ``kernel_blocks`` with the same options, if it is known already and there are no
-        evaluation points beside the candidates.
+      problem: the inputs.
+      options: the options of the score.
+      theta: from ``kernel_blocks`` with the same options, if it has been computed already. It is
+        used only if the problem has no separate evaluation points.
     """
     square = problem.with_one_set()
     given = square.residual, square.pool_logits
@@ -247,16 +253,16 @@ def _warn_of_large_residual(residual: Array) -> None:
     distance = float(jnp.linalg.norm(residual, axis=1).mean())
     if distance > _FAR_FROM_TARGETS:
         warnings.warn(
-            f"the outputs of the network on the labeled set are far from its targets: the mean of "
-            f"‖y − f(x)‖ is {distance:.2g}, and would be about 1 without any training. Changes "
-            "measured from the network then show mostly retraining and hardly the candidate. Train "
-            "with the squared loss on one-hot targets, or score with reference='linearized'.",
+            f"the outputs of the network on the labeled set are far from their targets: the mean "
+            f"of ‖y − f(x)‖ is {distance:.2g}; an untrained network has about 1. Changes measured "
+            "from such a network mostly reflect retraining, not the candidate. Train with the "
+            "squared loss on one-hot targets, or score with reference='linearized'.",
             stacklevel=3,
         )
 
 
 def _fill(x: ArrayLike, missing: int) -> np.ndarray:
-    """Rows filled up with repeats of the last one."""
+    """Appends ``missing`` repeats of the last row."""
     x = np.asarray(x)
     return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
 

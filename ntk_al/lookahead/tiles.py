@@ -1,4 +1,4 @@
-"""Scores of many candidates, computed in tiles that bound the memory."""
+"""Computes the scores of many candidates in tiles, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ntk_al.lookahead.criteria import CRITERIA, Evaluation, RankC, RankOne
 from ntk_al.lookahead.posterior import Points
 from ntk_al.types import Array
 
-_TILE_BYTES = 128 * 2**20  # the most that one [tile, E, C] array of a criterion may take
+_TILE_BYTES = 128 * 2**20  # upper bound for one [tile, E, C] array of a criterion
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "mesh"))
@@ -31,7 +31,18 @@ def score_candidates(
     reference: str,
     mesh: Mesh | None,
 ) -> Array:
-    """Scores ``[U]`` from Θ(E, U), with S(E, U) formed for a tile of candidates at a time."""
+    """Computes scores ``[U]`` from Θ(E, U), forming S(E, U) for one tile of candidates at a time.
+
+    Args:
+      evaluation: the posterior at the evaluation points.
+      pool: the posterior at the candidates.
+      noise: λ.
+      theta: Θ(E, U), ``[E, U]``.
+      diagonal: diag Θ(U, U), ``[U]``.
+      criterion: a key of ``CRITERIA``.
+      reference: a member of ``REFERENCES``.
+      mesh: devices that share the candidates; ``None`` means one device.
+    """
     wide = evaluation.mean.dtype
 
     def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
@@ -41,7 +52,7 @@ def score_candidates(
         variance = posterior.variance(pool, diagonal)
 
         def of_tile(tile: Array, scores: Array) -> Array:
-            # The last tile overlaps the one before: all have one shape.
+            # The last tile overlaps the one before it, so that all tiles have the same shape.
             start = jnp.minimum(tile * size, num_candidates - size)
 
             def cut(array: Array, axis: int) -> Array:
@@ -77,7 +88,7 @@ def score_candidates(
 def evaluate(
     evaluation: Evaluation, candidates: RankOne | RankC, *, criterion: str, reference: str
 ) -> Array:
-    """The criterion of each candidate, ``[U]``, a bounded number of them at a time."""
+    """Computes the criterion of each candidate, ``[U]``, for a bounded number at a time."""
     if reference == "linearized":
         evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
     num_eval, num_classes = evaluation.mean.shape
@@ -87,5 +98,5 @@ def evaluate(
         candidates,
         batch_size=min(tile, len(candidates.mean)),
     )
-    # An argmax over NaN picks it: a candidate that cannot be scored is queried last.
+    # argmax would pick a NaN; a candidate that cannot be scored must be queried last instead.
     return jnp.where(jnp.isfinite(scores), scores, -jnp.inf)

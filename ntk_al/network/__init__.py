@@ -1,4 +1,4 @@
-"""A trained network, its read-outs, and what is read from inside of it."""
+"""Trained networks, their read-outs, and what can be read from inside them."""
 
 from ntk_al.network.linen import INFERENCE_ARGUMENTS
 from ntk_al.network.network import Network

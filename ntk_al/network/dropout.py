@@ -1,7 +1,7 @@
-"""Predictions with the dropout of a network switched on.
+"""Predictions of a network with its dropout switched on.
 
-Dropout layers are found in any Linen module by intercepting their calls, so no model has to be
-written for it.
+The calls of Dropout layers are intercepted, so this works for any Linen module and the model needs
+no special code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ntk_al.types import Array, ArrayLike
 
 
 def dropout_rates(network: Network, x: ArrayLike) -> tuple[float, ...]:
-    """The rates of the Dropout layers that a prediction passes, from shapes alone."""
+    """Returns the rates of the Dropout layers that a prediction calls, from shapes alone."""
     rates: list[float] = []
 
     def record(call: linen.Call, layer: nn.Dropout) -> Any:
@@ -29,22 +29,25 @@ def dropout_rates(network: Network, x: ArrayLike) -> tuple[float, ...]:
     def logits(network: Network, x: Array) -> Array:
         return network.logits(x)
 
-    # A function of its own for every call: JAX remembers the trace of one that it has seen before,
-    # and nothing would be recorded.
+    # `logits` is a new function in every call. JAX caches the traces of functions, and with a
+    # cached trace nothing would be recorded.
     with linen.intercept_calls(linen.calls_of(nn.Dropout), record):
         jax.eval_shape(logits, network, one_example(x))
     return tuple(rates)
 
 
 def sample_logits(network: Network, keys: Array, x: ArrayLike) -> Array:
-    """Logits ``[N, C]`` with every Dropout layer active, each example under its own key.
+    """Computes logits with every Dropout layer active.
 
-    All else stays in inference mode: BatchNorm keeps its running statistics.
+    Everything else stays in inference mode; for example, BatchNorm uses its running statistics.
 
     Args:
       network: the network.
-      keys: PRNG keys, ``[N]``: an example's draw depends on its own key alone.
+      keys: one PRNG key for each example, ``[N]``; the draw of an example depends on no other key.
       x: inputs, ``[N, ...]``.
+
+    Returns:
+      ``[N, C]``.
     """
     return batches.map_batches(functools.partial(_sample_logits, network), keys, x)
 

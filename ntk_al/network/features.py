@@ -1,7 +1,7 @@
-"""The last features of a network: what its final Dense layer sees.
+"""The last features of a network: the inputs of its final Dense layer.
 
-They are found in any Linen module by intercepting the calls of its layers, so no model has to be
-written for it.
+The calls of Dense layers are intercepted, so this works for any Linen module and the model needs no
+special code.
 """
 
 from __future__ import annotations
@@ -19,15 +19,22 @@ from ntk_al.types import Array, ArrayLike
 
 
 class LackingError(ValueError):
-    """The network does not end in a Dense layer, so it has no features to read."""
+    """Raised if a network does not end in a Dense layer, so that it has no features to read."""
 
 
 def last_features(network: Network, x: ArrayLike) -> Array:
-    """Inputs h(x) of the Dense layer that gives the logits: ``[N, ...]`` to ``[N, d]``.
+    """Computes the inputs h(x) of the Dense layer that returns the logits.
+
+    Args:
+      network: the network.
+      x: inputs, ``[N, ...]``.
+
+    Returns:
+      ``[N, d]``.
 
     Raises:
-      LackingError: no Dense layer gives the logits.
-      ValueError: features that are not finite.
+      LackingError: if the logits do not come from a Dense layer.
+      ValueError: if the features are not finite.
     """
     result = batches.map_batches(functools.partial(_jitted_features, network), x)
     checks.finite("the network's last features", result, hint=DIVERGED)
@@ -35,7 +42,7 @@ def last_features(network: Network, x: ArrayLike) -> Array:
 
 
 def check_last_features(network: Network, x: ArrayLike) -> None:
-    """Raises LackingError unless a Dense layer gives the logits, from shapes alone."""
+    """Raises LackingError unless the logits come from a Dense layer; uses only shapes."""
     jax.eval_shape(_features, network, one_example(x))
 
 

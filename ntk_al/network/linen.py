@@ -1,4 +1,4 @@
-"""What the package knows of Flax Linen modules: inference or training, and calls from inside."""
+"""Flax Linen modules: how to switch between inference and training, and how to intercept calls."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ INFERENCE_ARGUMENTS: dict[str, bool] = {
     "deterministic": True,
     "use_running_average": True,
 }
-"""Call arguments that switch a module to inference; those that a module has are passed to it."""
+"""Call arguments that switch a module to inference. Each module is passed those that it has."""
 
 T = TypeVar("T")
 
 
 def inference_arguments(module: nn.Module) -> dict[str, bool]:
-    """The call arguments that switch this module to inference; none if it has no such argument."""
+    """Returns the call arguments, possibly none, that switch this module to inference."""
     parameters = inspect.signature(type(module).__call__).parameters
     return {name: value for name, value in INFERENCE_ARGUMENTS.items() if name in parameters}
 
 
 def training_arguments(module: nn.Module) -> dict[str, bool]:
-    """The same arguments, for training."""
+    """Returns the call arguments, possibly none, that switch this module to training."""
     return {name: not value for name, value in inference_arguments(module).items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A call of the ``__call__`` of a module.
+    """A call of a module's ``__call__``.
 
     Attributes:
       module: the module that is called.
-      args: its positional arguments.
-      kwargs: its keyword arguments.
-      run: makes the call, and returns its result.
+      args: the positional arguments of the call.
+      kwargs: the keyword arguments of the call.
+      run: makes the call and returns its result.
     """
 
     module: nn.Module
@@ -52,7 +52,7 @@ class Call:
 
 
 def calls_of(kind: type[T]) -> Callable[[Call], T | None]:
-    """The ``match`` of ``intercept_calls`` that finds every call of modules of one kind."""
+    """Makes a ``match`` for ``intercept_calls`` that finds all calls of modules of one type."""
     return lambda call: call.module if isinstance(call.module, kind) else None
 
 
@@ -60,11 +60,11 @@ def calls_of(kind: type[T]) -> Callable[[Call], T | None]:
 def intercept_calls(
     match: Callable[[Call], T | None], visit: Callable[[Call, T], Any]
 ) -> Iterator[None]:
-    """Within this block, ``visit`` stands in for the matching calls of modules.
+    """Within this block, ``visit`` replaces the matching calls of modules.
 
     Args:
-      match: what ``visit`` needs to know of a call; ``None`` lets the call pass.
-      visit: gets a call and its match, and returns the result that the caller sees. Calls that are
+      match: returns what ``visit`` needs to know about a call, or ``None`` to let the call pass.
+      visit: takes a call and its match, and returns the result that the caller sees. Calls that are
         made while it runs are not intercepted.
     """
     visiting = False

@@ -1,4 +1,4 @@
-"""A trained network as the rest of the package sees it: any Flax Linen module and its variables."""
+"""``Network``, the interface of the package to a trained Flax Linen module and its variables."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ DIVERGED = "The network has diverged: retrain it with a lower learning rate."
 class Network:
     """A Flax Linen module with its variables, always applied in inference mode.
 
-    A pytree: ``variables`` are its leaves, ``module`` is static. Arguments named in
-    ``INFERENCE_ARGUMENTS`` (``train``, ``deterministic``, ...) are set for inference, so BatchNorm
-    uses its running statistics and dropout is off.
+    If the module has call arguments that are named in ``INFERENCE_ARGUMENTS`` (such as ``train`` or
+    ``deterministic``), they are set for inference, so that BatchNorm uses its running statistics
+    and dropout is off. A network is a pytree: the variables are its leaves, and the module is
+    static.
 
     Attributes:
       module: a Linen module that maps inputs ``[N, ...]`` to logits ``[N, C]``.
-      variables: what ``module.init`` returned and training changed: ``params``, and where the
-        module has them ``batch_stats`` and other collections. Only ``params`` make the kernel.
+      variables: the variables of the module, as ``module.init`` returns them and training updates
+        them: ``params`` and, if the module has any, ``batch_stats`` and other collections. The
+        kernel differentiates only ``params``.
     """
 
     module: nn.Module
@@ -40,31 +42,39 @@ class Network:
 
     @property
     def params(self) -> PyTree:
-        """The parameters θ that the kernel differentiates."""
+        """The parameters θ, with respect to which the kernel differentiates."""
         return self.variables["params"]
 
     def replace_params(self, params: PyTree) -> Network:
-        """The same network at other parameters."""
+        """Returns the same network with other parameters."""
         return Network(self.module, {**self.variables, "params": params})
 
     def logits(self, x: ArrayLike) -> Array:
-        """f(x): inputs ``[N, ...]`` to logits ``[N, C]``."""
+        """Computes the logits f(x), ``[N, C]``, of inputs ``[N, ...]`` in one pass."""
         arguments: dict[str, Any] = inference_arguments(self.module)
         return cast(Array, self.module.apply(self.variables, x, **arguments))
 
     def readout(self, x: ArrayLike, readout: str = "first_logit") -> Array:
-        """g(x): inputs ``[N, ...]`` to the named scalar read-out ``[N]``."""
-        return READOUTS[readout](self.logits(x))
-
-    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
-        """f(x) for many inputs, in batches: ``[N, ...]`` to ``[N, C]``.
+        """Computes a scalar read-out g(x), ``[N]``, of inputs ``[N, ...]`` in one pass.
 
         Args:
           x: inputs, ``[N, ...]``.
-          batch_size: examples in one pass; ``None`` suits the device.
+          readout: a key of ``READOUTS``.
+        """
+        return READOUTS[readout](self.logits(x))
+
+    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
+        """Computes the logits f(x) of many inputs, in batches.
+
+        Args:
+          x: inputs, ``[N, ...]``.
+          batch_size: examples in one pass; ``None`` chooses a size that suits the device.
+
+        Returns:
+          ``[N, C]``.
 
         Raises:
-          ValueError: logits that are NaN or infinite, as a network that diverged has them.
+          ValueError: if logits are NaN or infinite, which means that the network has diverged.
         """
         if batch_size is not None:
             checks.positive("batch_size", batch_size)
@@ -77,11 +87,18 @@ class Network:
         return logits
 
     def check(self, x: ArrayLike) -> int:
-        """Checks, from shapes alone, that this network turns ``x`` into logits; returns C.
+        """Checks, from shapes alone, that this network maps ``x`` to logits.
+
+        Args:
+          x: inputs, ``[N, ...]``.
+
+        Returns:
+          C, the number of outputs.
 
         Raises:
-          TypeError: not a Linen module, or one that cannot be a static argument.
-          ValueError: no ``params``, inputs that the module does not take, outputs not ``[N, C]``.
+          TypeError: if the module is not a Linen module or is not hashable.
+          ValueError: if there are no ``params``, the module cannot be applied to ``x``, or the
+            outputs do not have shape ``[N, C]`` with C ≥ 2.
         """
         if not isinstance(self.module, nn.Module):
             raise TypeError(
@@ -124,7 +141,7 @@ class Network:
 
 
 def one_example(x: ArrayLike) -> jax.ShapeDtypeStruct:
-    """The shape of a batch of one of these examples."""
+    """Returns the shape and dtype of a batch that holds one of these examples."""
     return jax.ShapeDtypeStruct((1, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
 
 

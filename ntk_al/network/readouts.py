@@ -1,4 +1,4 @@
-"""Scalar read-outs of the logits, whose gradient makes the kernel."""
+"""Scalar read-outs of the logits; the gradient of a read-out defines the kernel."""
 
 from __future__ import annotations
 
@@ -8,14 +8,32 @@ from ntk_al.types import Array, LogitReadout
 
 
 def first_logit(logits: Array) -> Array:
-    """The first logit f⁽¹⁾: the single-logit kernel of the paper's Section 3.3."""
+    """The first logit f⁽¹⁾, which gives the single-logit kernel of the paper's Section 3.3.
+
+    Args:
+      logits: ``[..., C]``.
+
+    Returns:
+      ``[...]``.
+    """
     return logits[..., 0]
 
 
 def sum_logits(logits: Array) -> Array:
-    """Σ_c f_c / √C: the kernel of the authors' released code, later called the pseudo-NTK."""
+    """Σ_c f_c / √C, which gives the kernel of the authors' code, later called the pseudo-NTK.
+
+    Args:
+      logits: ``[..., C]``.
+
+    Returns:
+      ``[...]``.
+
+    Example:
+      >>> print(sum_logits(jnp.array([1.0, 2.0, 3.0, 4.0])))
+      5.0
+    """
     return logits.sum(-1) / jnp.sqrt(logits.shape[-1]).astype(logits.dtype)
 
 
 READOUTS: dict[str, LogitReadout] = {"first_logit": first_logit, "sum_logits": sum_logits}
-"""Read-outs g(x) by name."""
+"""The read-outs g by name."""

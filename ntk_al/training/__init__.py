@@ -1,4 +1,4 @@
-"""Fitting a network to its labels with optax."""
+"""Training a network on labeled examples with optax."""
 
 from ntk_al.training.augmentation import AUGMENTATIONS
 from ntk_al.training.fit import DivergedError, TrainingConfig, accuracy, fit, initialize

@@ -1,4 +1,4 @@
-"""Random changes of training images that leave their class as it is."""
+"""Random changes of training images that do not change their class."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import jax.numpy as jnp
 from ntk_al.types import Array
 
 Augmentation = Callable[[Array, Array], Array]
+"""A function from a PRNG key and images ``[N, H, W, channels]`` to images of the same shape."""
 
 
 def no_augmentation(key: Array, images: Array) -> Array:
-    """The images as they are."""
+    """Returns the images unchanged."""
     del key
     return images
 
 
 def shift(key: Array, images: Array) -> Array:
-    """Each image moved by up to an eighth of its height, both ways; zeros come in at the border.
+    """Shifts each image horizontally and vertically by up to an eighth of its height.
 
-    Images come normalized, so these zeros are the mean of their channel, a gray and not black. The
-    same as padding and a random crop: ±1 pixel for 8×8 images, ±3 for 28×28, ±4 for 32×32.
+    This is the same as padding with zeros and cropping at random: by ±1 pixel for 8×8 images, ±3
+    for 28×28 and ±4 for 32×32. Images are normalized, so the zeros are the mean of their channel,
+    which is gray rather than black.
     """
     most = images.shape[1] // 8
     padded = jnp.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
@@ -35,7 +37,7 @@ def shift(key: Array, images: Array) -> Array:
 
 
 def shift_and_flip(key: Array, images: Array) -> Array:
-    """``shift``, and every second image mirrored left to right on average."""
+    """Mirrors each image left to right with probability 1/2, then applies ``shift``."""
     shift_key, flip_key = jax.random.split(key)
     mirrored = jax.random.bernoulli(flip_key, 0.5, (len(images), 1, 1, 1))
     return shift(shift_key, jnp.where(mirrored, images[:, :, ::-1], images))
@@ -46,4 +48,4 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "shift": shift,
     "shift_flip": shift_and_flip,
 }
-"""What training does to images. Inputs of the kernel and of predictions are never augmented."""
+"""Augmentations by name. Only training uses them; the kernel and predictions never do."""

@@ -24,18 +24,22 @@ from ntk_al.types import Array, PyTree
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is fitted.
+    """The settings of training.
 
     Attributes:
       epochs: passes over the labeled examples.
-      batch_size: examples in a step; no more than there are labeled examples are used.
+      batch_size: examples in a step; if there are fewer labeled examples, all of them are used.
       learning_rate: the peak of the one-cycle schedule.
       weight_decay: coefficient of the decay that is added to the gradient, as in PyTorch's SGD.
-      momentum: of SGD.
+      momentum: momentum of SGD.
       loss: a key of ``LOSSES``.
       augmentation: a key of ``AUGMENTATIONS``.
-      ranking: of the loss prediction of a network from ``models.with_loss_prediction``; others have
-        none.
+      ranking: how loss prediction is trained; only for networks from
+        ``models.with_loss_prediction``.
+
+    Raises:
+      TypeError: if a number is not a number.
+      ValueError: if a number is out of range, or a name is unknown.
     """
 
     epochs: int = 200
@@ -58,11 +62,17 @@ class TrainingConfig:
 
 
 class DivergedError(ArithmeticError):
-    """Training left non-finite parameters or a non-finite loss."""
+    """Raised if training ends with parameters or a loss that are not finite."""
 
 
 def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
-    """A network with fresh variables for inputs like ``x``, ``[N, ...]``."""
+    """Creates a network with newly initialized variables.
+
+    Args:
+      key: PRNG key of the initialization.
+      module: a Linen module that returns logits.
+      x: example inputs, ``[N, ...]``; only their shape and dtype matter.
+    """
     return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
 
 
@@ -75,26 +85,28 @@ def fit(
     *,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> tuple[Network, float]:
-    """Fits a network to labeled examples, from the variables that it has.
+    """Trains a network on labeled examples, starting from its current variables.
 
-    Steps are driven from Python: in a loop primitive, convolutions run an order of magnitude
-    slower on CPUs. Every step has one shape, whatever L is, so a run compiles once.
+    Python drives the steps, because convolutions inside a loop primitive run an order of magnitude
+    slower on CPUs. All steps have the same shape, so a run compiles only once.
 
     Args:
-      key: decides the order of the examples, the augmentation and what dropout drops.
-      network: where training starts.
+      key: PRNG key for the order of the examples, the augmentation and dropout.
+      network: the network at which training starts.
       x: labeled inputs, ``[L, ...]``, on the host.
       y: class ids, ``[L]``.
-      config: how to train.
-      on_epoch: called after each epoch with its number and its mean loss.
+      config: the settings of training.
+      on_epoch: called after each epoch with its number, from 0, and its mean loss.
 
     Returns:
-      The trained network, and the mean loss of the task in the last epoch (augmented, in training
-      mode).
+      The trained network, and the mean loss of the task over the last epoch, in training mode and
+      with augmentation.
 
     Raises:
-      DivergedError: the loss or the variables became NaN or infinite.
-      ValueError: bad inputs; augmentation of inputs that are not images.
+      DivergedError: if the loss or the variables become NaN or infinite.
+      TypeError: if the network, ``x`` or ``y`` has the wrong type.
+      ValueError: if inputs or labels do not match the network, or augmentation is requested for
+        inputs that are not images.
     """
     checks.inputs("x", x)
     num_classes = network.check(x)
@@ -149,7 +161,13 @@ def fit(
 
 
 def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
-    """The share of examples whose largest logit is the one of their class."""
+    """Computes the share of examples that the network classifies correctly.
+
+    Args:
+      network: the network.
+      x: inputs, ``[N, ...]``.
+      y: class ids, ``[N]``.
+    """
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 
@@ -161,7 +179,7 @@ def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
 
 @functools.lru_cache(maxsize=32)
 def _optimizer(weight_decay: float, momentum: float) -> optax.GradientTransformation:
-    """SGD with momentum, up to the learning rate, which each step brings along."""
+    """Makes SGD with momentum but without a learning rate, which is an argument of each step."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(decay=momentum))
 
 
@@ -223,7 +241,7 @@ def _one_cycle(num_steps: int, peak: float) -> Array:
 def _batches(
     generator: np.random.Generator, num_examples: int, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Indices from one random order after another, cut into batches that are always full."""
+    """Yields full batches of indices, cut from one random permutation after another."""
     waiting = np.empty(0, np.int64)
     while True:
         while len(waiting) < batch_size:

@@ -1,4 +1,4 @@
-"""What a step of training lowers: the loss of the task, and where losses are predicted their order.
+"""Training objectives: the loss of the task and, for a network that predicts losses, their ranking.
 
 The type of a module decides its objective, and ``training.fit`` asks ``of_module`` for it. To add
 one, add a frozen dataclass and a row to ``OBJECTIVES``.
@@ -21,7 +21,7 @@ from ntk_al.types import Array, PyTree
 
 
 def squared_loss(logits: Array, targets: Array) -> Array:
-    """Σ_c (f_c − y_c)², ``[N, C]`` and ``[N, C]`` to ``[N]``."""
+    """Computes Σ_c (f_c − y_c)², ``[N]``, from logits ``[N, C]`` and targets ``[N, C]``."""
     return jnp.square(logits - targets).sum(-1)
 
 
@@ -37,10 +37,11 @@ class Ranking:
     """How a loss-prediction module is trained (Yoo and Kweon 2019, Sections 3.3 and 4.1).
 
     Attributes:
-      margin: ξ in Eq. 2, by which the prediction for the example of higher loss shall be larger.
-      weight: λ, of the ranking beside the loss of the task.
-      stop: the share of the epochs after which the ranking no longer moves the backbone, in the
-        paper 120 of 200.
+      margin: ξ in Eq. 2, by how much the prediction for the example of higher loss should exceed
+        the other one.
+      weight: λ in Eq. 3, the weight of the ranking loss relative to the loss of the task.
+      stop: the share of the epochs after which the ranking loss no longer changes the backbone; 120
+        of 200 epochs in the paper.
     """
 
     margin: float = 1.0
@@ -54,13 +55,22 @@ class Ranking:
 
 
 def ranking_loss(predicted: Array, losses: Array, margin: float) -> Array:
-    """The mean of Eq. 2 over the pairs of a batch, ``[B]`` and ``[B]`` to a number.
+    """Computes the mean of Eq. 2 over the pairs of a batch.
 
-    max(0, −s·(l̂_i − l̂_j) + ξ) with s = 1 where l_i > l_j and −1 elsewhere. The losses l enter only
-    by their order, so they get no gradient. The paper cuts a batch of even size into B/2 pairs and
-    leaves open which: batches come in a random order, so example i of the first half is paired with
-    example i of the second. Of an odd batch the last example is in no pair, and a batch of one has
-    the loss 0.
+    Eq. 2 is max(0, −s·(l̂_i − l̂_j) + ξ), where s is 1 if l_i > l_j and −1 otherwise. Only the order
+    of the losses l matters, so they get no gradient. The paper divides a batch of even size into
+    B/2 pairs but does not say how. Here example i of the first half is paired with example i of the
+    second half, which is a random pairing because batches have a random order. The last example of
+    an odd batch is in no pair, and the ranking loss of a batch of one is 0.
+
+    Args:
+      predicted: l̂, ``[B]``.
+      losses: l, ``[B]``.
+      margin: ξ.
+
+    Example:
+      >>> print(ranking_loss(jnp.array([2.0, 0.5]), jnp.array([1.0, 0.0]), margin=1.0))
+      0.0
     """
     pairs = len(losses) // 2
     first, second = slice(0, pairs), slice(pairs, 2 * pairs)
@@ -70,24 +80,32 @@ def ranking_loss(predicted: Array, losses: Array, margin: float) -> Array:
 
 
 Run = Callable[..., tuple[Any, PyTree]]
-"""The module in training mode on the batch of a step, ``run(method=None, **arguments)``, to its
-outputs and its updated collections."""
+"""``run(method=None, **arguments)`` applies the module, in training mode, to the batch of a step.
+
+It returns the outputs and the updated collections."""
 
 
 class Objective(Protocol):
-    """What a step lowers; hashable, and equal to another that lowers the same."""
+    """The objective that a step minimizes; hashable and comparable by value."""
 
     def __call__(self, run: Run, y: Array, progress: Array) -> tuple[Array, tuple[Array, PyTree]]:
-        """Class ids ``[B]`` and the share of the epochs that is over to the value that is lowered.
+        """Computes the objective for one batch.
 
-        Beside it the mean loss of the task, and the updated collections.
+        Args:
+          run: applies the module to the batch.
+          y: class ids, ``[B]``.
+          progress: the share of the epochs that is over.
+
+        Returns:
+          The value to minimize, and a pair of the mean loss of the task and the updated
+          collections.
         """
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskLoss:
-    """The mean loss of the task, a key of ``LOSSES``."""
+    """The mean loss of the task; ``loss`` is a key of ``LOSSES``."""
 
     loss: str
 
@@ -103,7 +121,7 @@ class TaskLoss:
 class TaskLossAndRanking:
     """Eq. 3 of Yoo and Kweon 2019: the mean loss of the task plus λ times the mean ranking loss.
 
-    The losses to be ranked are those that training lowers; the paper has cross-entropy for both.
+    The ranked losses are those that training minimizes; in the paper, both are cross-entropy.
     """
 
     loss: str
@@ -125,7 +143,13 @@ OBJECTIVES: dict[type[nn.Module], Callable[[str, Ranking], Objective]] = {
 
 
 def of_module(module: nn.Module, loss: str, ranking: Ranking) -> Objective:
-    """The objective by which this kind of module is trained."""
+    """Returns the objective with which a module is trained.
+
+    Args:
+      module: the module.
+      loss: the loss of the task, a key of ``LOSSES``.
+      ranking: how loss prediction is trained, if the module predicts losses.
+    """
     objective = OBJECTIVES.get(type(module))
     return TaskLoss(loss) if objective is None else objective(loss, ranking)
 

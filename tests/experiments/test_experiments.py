@@ -34,6 +34,7 @@ SMALL = {
     "epochs": 3,
     "batch_size": 8,  # of one shape, however many labels there are
 }
+OPTIMIZED = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # where training takes the time
 TIMES = ("train_seconds", "query_seconds")
 FIELDS = {
     "strategy", "scheme", "seed", "cycle", "num_labeled", "test_accuracy", "train_loss", *TIMES,
@@ -128,7 +129,7 @@ def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):
 def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
     settings = {"width": 16, "strategy": "mlmoc,random", "init_size": 60, "epochs": 60}
     given = small_flags(dataset="mnist", data_dir=mnist_dir, **settings)
-    done = main(*given, f"--workdir={tmp_path / 'run'}")
+    done = main(*given, f"--workdir={tmp_path / 'run'}", env=OPTIMIZED)
     assert done.returncode == 0, done.stderr
     lines = records.read(str(tmp_path / "run"))
     assert len(lines) == 4

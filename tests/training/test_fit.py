@@ -22,6 +22,7 @@ def fresh(seed=0):
     return training.initialize(jax.random.key(seed), helpers.TinyNet(), helpers.images(1))
 
 
+@pytest.mark.usefixtures("optimized")
 def test_digits_are_learned_from_two_hundred_labels():
     digits = data.load("digits")
     net = training.initialize(KEY, models.build("convnet", 10), digits.x_train)

@@ -1,1 +1,4 @@
-"""What the benchmarks share. Importing this package imports nothing: peers' processes need it."""
+"""Tools shared by the benchmarks.
+
+This file imports nothing, because the processes of ``peers`` import it without our libraries.
+"""

@@ -1,4 +1,4 @@
-"""The networks and inputs whose Gram matrix is formed, by name."""
+"""Named cases: networks and inputs whose Gram matrix a benchmark forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ntk_al import Network, models, training
 
 from . import entry
 
-flags.disclaim_key_flags()  # they belong to the benchmark that asks for them, and to its --help
+flags.disclaim_key_flags()  # the flags belong to the benchmark, which shows them in its --help
 
 NUM_CLASSES = 10
 
@@ -28,11 +28,11 @@ class Case:
 
     Attributes:
       model: a key of ``models.MODELS``.
-      width: of the model.
+      width: the width of the model.
       image: height, width and channels of the inputs.
-      num_examples: N, of an N × N Gram matrix.
-      memory_budget: bytes that the Gram may take.
-      seed: of weights and inputs.
+      num_examples: N, for an N × N Gram matrix.
+      memory_budget: bytes that computing the Gram matrix may take.
+      seed: the seed of weights and inputs.
     """
 
     model: str
@@ -43,16 +43,16 @@ class Case:
     seed: int = 0
 
     def quick(self) -> Case:
-        """A tiny relative: a narrow network, and few, small images."""
+        """Returns a tiny version of this case: a narrow network and a few small images."""
         return dataclasses.replace(self, width=8, image=(8, 8, self.image[2]), num_examples=4)
 
     def make(self) -> tuple[Network, jax.Array]:
-        """The network, with running statistics that training might have left, and its inputs."""
+        """Makes the network, with running statistics like those after training, and its inputs."""
         x = np.random.default_rng(self.seed).normal(size=(self.num_examples, *self.image))
         x = x.astype(np.float32)
         module = models.build(self.model, NUM_CLASSES, width=self.width)
         network = training.initialize(jax.random.key(self.seed), module, x)
-        # Initial statistics are zeros and ones, and would hide a peer that leaves them out.
+        # Initial statistics are zeros and ones, so a peer that ignores them would go unnoticed.
         rng = np.random.default_rng(self.seed + 1)
         variables = {
             "params": network.params,
@@ -68,21 +68,21 @@ CASES: dict[str, Case] = {
     "wide_resnet_64": Case("wide_resnet", 64, (28, 28, 1), 512),
     "wide_resnet_256": Case("wide_resnet", 256, (28, 28, 1), 512),
     "resnet18": Case("resnet18", 64, (32, 32, 3), 96),
-    # As many points as the labels and candidates of mnist.flags.
+    # N is the number of labels and candidates in mnist.flags.
     "mnist_protocol": Case("wide_resnet", 64, (28, 28, 1), 4100, memory_budget=4 * 2**30),
 }
 
 
 def define_flags(names: Sequence[str], values: FlagValues) -> None:
-    """Defines the flags of the benchmarks that form Gram matrices, of the named cases."""
-    entry.define_names("cases", names, "What is timed:", values)
+    """Defines the flags of a benchmark that forms the Gram matrices of the named cases."""
+    entry.define_names("cases", names, "The cases to time:", values)
     flags.DEFINE_float(
-        "limit", 60, "Seconds of a call; what takes longer is extrapolated.", flag_values=values
+        "limit", 60, "Seconds for a call; longer times are extrapolated.", flag_values=values
     )
 
 
 def chosen(values: FlagValues) -> dict[str, Case]:
-    """The cases that the flags ask for, by name."""
+    """Returns the cases that the flags choose, by name."""
     cases = {name: dataclasses.replace(CASES[name], seed=values.seed) for name in values.cases}
     return {name: case.quick() if values.quick else case for name, case in cases.items()}
 
@@ -90,7 +90,7 @@ def chosen(values: FlagValues) -> dict[str, Case]:
 def rows_of_all(
     cases: Mapping[str, Case], measure: Callable[[str, Case], list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """The rows of one case after the other, each with its name; says which is being measured."""
+    """Measures one case after another, and returns all rows, each with the name of its case."""
     rows = []
     for name, case in cases.items():
         print(f"{name}: {case}", file=sys.stderr, flush=True)

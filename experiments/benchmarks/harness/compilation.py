@@ -1,4 +1,4 @@
-"""How long JAX compiled, so that it can be told apart from what a method takes."""
+"""Measures how long JAX compiles, so that compilation can be subtracted from other times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMPILATION = "/jax/core/compile/backend_compile_duration"
 
 @contextlib.contextmanager
 def compile_times() -> Iterator[list[float]]:
-    """A block in which the list that it yields receives the seconds of each compilation."""
+    """Yields a list that receives the seconds of each compilation within the block."""
     durations: list[float] = []
 
     def listen(event: str, duration_secs: float, **_: Any) -> None:
@@ -30,7 +30,7 @@ def compile_times() -> Iterator[list[float]]:
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds of a call without compilation, those of compilation, and the result."""
+    """Returns the seconds of a call without compilation, those of compilation, and its result."""
     with compile_times() as durations:
         seconds, result = timing.timed(call)
     return seconds - sum(durations), sum(durations), result

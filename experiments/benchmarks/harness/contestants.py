@@ -1,4 +1,4 @@
-"""Ways to form a kernel in this process: ours, the plain one, neural-tangents; and the floor."""
+"""Contestants in this process: our kernel, a direct one, neural-tangents, and the floor."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .race import Contestant
 
 OURS, PLAIN = "ntk_al", "vmap(grad), product"
 NEURAL_TANGENTS = {
-    # Rows of the Jacobian are formed for every pair of tiles: the larger, the fewer times.
+    # Forms the rows of the Jacobian again for every pair of tiles, so large tiles save work.
     "JACOBIAN_CONTRACTION": (8, 16, 32, 64, 128, 256, 512, tiles.WHOLE),
-    # Every pair is differentiated through: a larger tile saves nothing, and takes long to try.
+    # Differentiates every pair of examples, so large tiles save nothing and take long to try.
     "NTK_VECTOR_PRODUCTS": (4, 8, 16),
 }
 PLAIN_BATCH = 32
@@ -29,7 +29,7 @@ FLOOR_BATCHES = (32, 64, 128, 256)
 
 
 def in_process(network: Network, x: Array, memory_budget: int) -> dict[str, Contestant]:
-    """Our kernel and the plain one, of all examples."""
+    """Makes the contestants for our kernel and the direct one, of all examples."""
     return {
         OURS: Contestant(lambda: kernels.gram(network, x, memory_budget=memory_budget), len(x)),
         PLAIN: Contestant(lambda: plain(network, x), len(x)),
@@ -37,7 +37,7 @@ def in_process(network: Network, x: Array, memory_budget: int) -> dict[str, Cont
 
 
 def plain(network: Network, x: Array) -> Array:
-    """Θ(x, x) the plain way: rows by ``vmap(grad)``, then one matrix product."""
+    """Computes Θ(x, x) directly: rows by ``vmap(grad)``, then one matrix product."""
     starts = range(0, len(x), PLAIN_BATCH)
     rows = jnp.concatenate([_rows(network, x[i : i + PLAIN_BATCH]) for i in starts])
     return _square(rows)
@@ -59,7 +59,10 @@ def _square(rows: Array) -> Array:
 
 
 def neural_tangents(network: Network, x: Array, implementation: str) -> Callable[[int, int], Array]:
-    """neural-tangents by tiles: ``kernel(tile, num_examples)``; a tile of N is not batched."""
+    """Makes a function ``kernel(tile, num_examples)`` that runs neural-tangents in tiles.
+
+    A tile of all N examples is not batched.
+    """
     nt = neural_tangents_compat.load()
 
     def f(params: PyTree, x: Array) -> Array:
@@ -82,12 +85,14 @@ def neural_tangents(network: Network, x: Array, implementation: str) -> Callable
 
 
 def floor_parts(network: Network, x: Array, memory_budget: int) -> dict[str, Callable[[], Any]]:
-    """What no kernel from Jacobian rows can avoid: a backward pass, and a matrix product.
+    """Makes the parts of the floor, which no kernel from Jacobian rows can avoid.
 
-    The pass is timed for several batch sizes: the best is harder to beat than all N at once.
+    They are a forward and backward pass and a matrix product. The pass comes in several batch
+    sizes, because the best one is harder to beat than a batch of all N examples.
 
     Returns:
-      ``"pass N"`` for each batch size, and ``"product"``, of N × P and P × N, in float32.
+      A call ``"pass B"`` for each batch size B, and ``"product"`` for the float32 product of N × P
+      and P × N matrices.
     """
 
     def passes(batch_size: int) -> list[PyTree]:
@@ -97,7 +102,7 @@ def floor_parts(network: Network, x: Array, memory_budget: int) -> dict[str, Cal
     parts: dict[str, Callable[[], Any]] = {
         f"pass {size}": functools.partial(passes, size) for size in sorted(sizes)
     }
-    # In blocks of columns where the whole matrix does not fit.
+    # If the whole matrix does not fit into memory, blocks of its columns are multiplied.
     num_columns = num_parameters(network)
     num_blocks = -(-4 * len(x) * num_columns // memory_budget)
     block = jax.random.normal(jax.random.key(0), (len(x), -(-num_columns // num_blocks)))

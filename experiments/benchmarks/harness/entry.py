@@ -1,7 +1,7 @@
-"""A benchmark as a command: flags in, a table and a JSON file out.
+"""Runs a benchmark as a command, from flags to a table and a JSON file.
 
-All benchmarks have the flags ``--quick``, ``--rounds``, ``--seed`` and ``--out``, and those that
-measure memory have ``--memory`` as well.
+All benchmarks have the flags ``--quick``, ``--rounds``, ``--seed`` and ``--out``. Those that
+measure memory also have ``--memory``.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from absl.flags import FlagValues
 
 from . import machine, memory, report, timing
 
-flags.disclaim_key_flags()  # they belong to the benchmark that asks for them, and to its --help
+flags.disclaim_key_flags()  # the flags belong to the benchmark, which shows them in its --help
 
 Rows = list[dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What a benchmark adds to the harness.
+    """The parts of a benchmark that the harness does not provide.
 
     Attributes:
-      measure: from parsed flags to the rows of the table, and to facts that all of them share.
-      columns: of the table; the JSON file has everything that is in a row.
+      measure: maps parsed flags to the rows of the table and to facts that all rows share.
+      columns: the columns of the table; the JSON file has all values of a row.
       define: defines the benchmark's own flags.
-      quick: values that ``--quick`` gives to flags that the command line does not name.
-      memory_of: the call whose memory a fresh process measures, from its name and parsed flags;
-        ``None`` where memory is not measured.
+      quick: with ``--quick``, the values of flags that the command line does not set.
+      memory_of: maps a name and parsed flags to the call whose memory a fresh process measures;
+        ``None`` if memory is not measured.
       rounds: the default of ``--rounds``.
     """
 
@@ -43,22 +43,22 @@ class Benchmark:
     rounds: int = 3
 
     def define_flags(self, values: FlagValues) -> None:
-        """Defines the flags that all benchmarks have, and this one's own."""
-        flags.DEFINE_bool("quick", False, "A tiny problem, and no meaning.", flag_values=values)
+        """Defines the flags that all benchmarks share, and the benchmark's own flags."""
+        flags.DEFINE_bool("quick", False, "Run a tiny, meaningless problem.", flag_values=values)
         flags.DEFINE_integer(
-            "rounds", self.rounds, "Times are medians of so many.", 1, flag_values=values
+            "rounds", self.rounds, "Times are medians over these rounds.", 1, flag_values=values
         )
-        flags.DEFINE_integer("seed", 0, "Of everything random.", 0, flag_values=values)
-        flags.DEFINE_string("out", None, "JSON file for the result.", flag_values=values)
+        flags.DEFINE_integer("seed", 0, "The seed of everything random.", 0, flag_values=values)
+        flags.DEFINE_string("out", None, "A JSON file for the results.", flag_values=values)
         if self.memory_of:
             flags.DEFINE_bool("memory", True, "Whether to measure memory.", flag_values=values)
             flags.DEFINE_string(
-                "memory_of", None, "Internal: print only the memory of this.", flag_values=values
+                "memory_of", None, "Internal: only print this call's memory.", flag_values=values
             )
         self.define(values)
 
     def apply_quick(self, values: FlagValues) -> None:
-        """Gives flags that the command line does not name what ``--quick`` means for them."""
+        """With ``--quick``, sets the quick values of flags that the command line does not set."""
         if values.quick:
             for name, value in self.quick.items():
                 if not values[name].present:
@@ -66,7 +66,7 @@ class Benchmark:
 
 
 def parse(benchmark: Benchmark, arguments: Sequence[str]) -> FlagValues:
-    """The values of the given flags, in a set of their own."""
+    """Parses flags into a new set of values."""
     values = FlagValues()
     benchmark.define_flags(values)
     _refuse_more(values(["", *arguments]))
@@ -75,7 +75,7 @@ def parse(benchmark: Benchmark, arguments: Sequence[str]) -> FlagValues:
 
 
 def run(benchmark: Benchmark, arguments: Sequence[str]) -> Rows:
-    """Runs a benchmark with the given flags; returns the rows of its table."""
+    """Runs a benchmark with the given flags, and returns the rows of its table."""
     return _run(benchmark, parse(benchmark, arguments))
 
 
@@ -93,7 +93,7 @@ def main(benchmark: Benchmark) -> None:
 
 
 def define_names(name: str, known: Iterable[str], help: str, values: FlagValues) -> None:
-    """Defines a flag that chooses one or more of the known names; by default it chooses all."""
+    """Defines a flag that chooses one or more of the known names; the default is all of them."""
     listed = list(known)
     flags.DEFINE_list(name, listed, f"{help} {' | '.join(listed)}.", flag_values=values)
     flags.register_validator(
@@ -105,7 +105,7 @@ def define_names(name: str, known: Iterable[str], help: str, values: FlagValues)
 
 
 def same_flags(values: FlagValues, names: Iterable[str]) -> list[str]:
-    """Arguments with which another process has the same values of the named flags."""
+    """Makes arguments that give the named flags the same values in another process."""
     return [values[name].serialize() for name in names if values[name].value is not None]
 
 

@@ -1,4 +1,4 @@
-"""What a timing depends on besides the code that is timed."""
+"""Facts about the machine and the versions on which times depend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ... import records
 
 
 def facts() -> dict[str, Any]:
-    """Processor, memory, device, versions and revision."""
+    """Returns the processor, memory, device, versions and revision."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""Memory that a call takes, from Linux's account of the process; needs no other package."""
+"""Measures the memory that a call takes, using only Linux's accounting of the process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MIB = 2**20
 
 
 def added_by(call: Callable[[], Any]) -> int:
-    """Bytes by which a call raises the resident set at its peak, over that before the call."""
-    # Not ru_maxrss: Linux hands the parent's peak down to a child process, and what was resident
-    # for a moment while inputs were made would count too.
+    """Measures by how many bytes the peak resident set of a call exceeds the one before it."""
+    # ru_maxrss would not work: a child process inherits its parent's peak on Linux, and memory that
+    # was used only briefly while inputs were made would count, too.
     before = _status("VmRSS")
     with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
         file.write("5")  # resets VmHWM, the peak
@@ -22,14 +22,14 @@ def added_by(call: Callable[[], Any]) -> int:
 
 
 def of_fresh_process(module: str, arguments: Sequence[str]) -> int:
-    """Bytes that a benchmark prints when a fresh process runs it with its flag ``--memory_of``.
+    """Runs a benchmark with ``--memory_of`` in a fresh process, and returns the bytes it prints.
 
     Args:
-      module: dotted name of the benchmark.
-      arguments: its flags, ``--memory_of`` among them.
+      module: the dotted name of the benchmark.
+      arguments: its flags, including ``--memory_of``.
 
     Raises:
-      RuntimeError: the process fails; the message ends with what it wrote.
+      RuntimeError: if the process fails; the message ends with its standard error.
     """
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What a query is measured on: a network, labeled examples and candidates."""
+"""The problem on which a query is measured: a network, labeled examples and candidates."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ...config import Config
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A query, just before a strategy is asked.
+    """The inputs of a query, from which a strategy would choose.
 
     Attributes:
-      name: what it was made from.
+      name: a description of how the problem was made.
       network: the network for which labels are chosen.
       x_labeled: labeled inputs, ``[L, ...]``.
       y_labeled: their class ids, ``[L]``.
       x_pool: candidates, ``[U, ...]``.
       ids: their example ids, ``[U]``.
       num_queried: k, how many candidates are queried.
-      training: how the network is fitted.
-      train_seconds: how long that took, compilation included.
+      training: the settings with which the network was trained.
+      train_seconds: how long training took, including compilation.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Problem:
     train_seconds: float = 0.0
 
     def candidates(self) -> CandidateSet:
-        """The candidates as a strategy gets them, with nothing computed yet."""
+        """Makes the candidates for a strategy, with nothing computed yet."""
         return CandidateSet(self.network, self.x_labeled, self.y_labeled, self.x_pool, self.ids)
 
     def facts(self) -> dict[str, Any]:
-        """What a reader of the results must know of the problem."""
+        """Returns what a reader of the results must know about the problem."""
         return {
             "problem": self.name,
             "num_labeled": len(self.x_labeled),
@@ -59,21 +59,21 @@ class Problem:
 
 
 def num_parameters(network: Network) -> int:
-    """P, the length of a row of the Jacobian."""
+    """Returns P, the number of parameters and the length of a row of the Jacobian."""
     return sum(leaf.size for leaf in jax.tree.leaves(network.params))
 
 
 def first_query(
     name: str, config: Config, *, seed: int, data_dir: str | None = None, train: bool = True
 ) -> Problem:
-    """The first query of an experiment.
+    """Makes the problem of an experiment's first query.
 
     Args:
-      name: of the problem.
-      config: the experiment.
-      seed: of labels, candidates, weights and training.
+      name: the name of the problem.
+      config: the settings of the experiment.
+      seed: the seed of labels, candidates, weights and training.
       data_dir: where tensorflow-datasets finds prepared datasets.
-      train: whether to fit the network; memory can be measured without.
+      train: whether to train the network, which is not needed to measure memory.
     """
     dataset = data.load(config.dataset, data_dir)
     label_key, subset_key, weight_key, train_key = jax.random.split(jax.random.key(seed), 4)
@@ -104,17 +104,17 @@ def first_query(
 def synthetic(
     name: str, network: Network, *, num_labeled: int, num_pool: int, image_size: int, seed: int
 ) -> Problem:
-    """Smooth random images with noise, and random labels, on the device.
+    """Makes a problem of smooth random images with noise, and random labels, on the device.
 
     Args:
-      name: of the problem.
-      network: of color images.
+      name: the name of the problem.
+      network: a network for color images.
       num_labeled: L.
       num_pool: U.
       image_size: height and width of the images in pixels.
-      seed: of images and labels.
+      seed: the seed of images and labels.
     """
-    # Of images whose pixels are independent, a network makes nearly equal rows.
+    # Images with independent pixels would have nearly equal rows of the Jacobian.
     num = num_labeled + num_pool
     field_key, noise_key, label_key = jax.random.split(jax.random.key(seed), 3)
     coarse = jax.random.uniform(field_key, (num, 4, 4, 3), minval=-2, maxval=2)

@@ -1,4 +1,4 @@
-"""The MNIST protocol of ``mnist.flags``, and a small stand-in on the digits for ``--quick``."""
+"""The MNIST protocol of ``mnist.flags``, and a small one on the digits for ``--quick``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ... import command_line
 from . import problem
 from .problem import Problem
 
-flags.disclaim_key_flags()  # they belong to the benchmark that asks for them, and to its --help
+flags.disclaim_key_flags()  # the flags belong to the benchmark, which shows them in its --help
 
 FULL = ("mnist.flags", "--width=64")
 QUICK = (
@@ -24,28 +24,28 @@ QUICK = (
     "--query_size=5",
 )
 FLAGS = ("quick", "seed", "data_dir", "width", "num_pool")
-"""What ``load`` reads."""
+"""The flags that ``load`` reads."""
 
 
 def define_flags(values: FlagValues) -> None:
-    """Defines the flags of the benchmarks that run on this protocol."""
+    """Defines the flags of a benchmark that runs on this protocol."""
     flags.DEFINE_string(
-        "data_dir", None, "Where tensorflow-datasets finds prepared MNIST.", flag_values=values
+        "data_dir", None, "Where tensorflow-datasets finds MNIST.", flag_values=values
     )
     flags.DEFINE_integer(
-        "width", None, "Of the network; default: 64, quick 16.", 1, flag_values=values
+        "width", None, "Width; default: 64, or 16 with --quick.", 1, flag_values=values
     )
     flags.DEFINE_integer(
-        "num_pool", None, "Candidates; default: the protocol's.", 1, flag_values=values
+        "num_pool", None, "Candidates; default: as in the protocol.", 1, flag_values=values
     )
 
 
 def load(values: FlagValues, *, train: bool = True) -> Problem:
-    """The problem that the flags ask for.
+    """Makes the problem that the flags describe.
 
     Args:
       values: parsed flags.
-      train: whether to fit the network; memory can be measured without.
+      train: whether to train the network, which is not needed to measure memory.
     """
     flagfile, *rest = QUICK if values.quick else FULL
     if values.width is not None:

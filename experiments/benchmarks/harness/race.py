@@ -1,6 +1,6 @@
-"""A race of contestants that form the same kernel: they must agree before they are timed.
+"""A race between contestants that form the same kernel and must agree before they are timed.
 
-A contestant that would take too long forms a leading block of the kernel, and its seconds are
+A contestant that would take too long forms only a leading block of the kernel, and its time is
 extrapolated.
 """
 
@@ -19,10 +19,11 @@ class Contestant:
 
     Attributes:
       call: forms Θ(x, x) of the first ``num_examples`` inputs.
-      num_examples: those that ``call`` takes; fewer than N where all would take too long.
-      power: seconds grow as this power of ``num_examples``.
-      tile: examples that it takes at a time, where that was searched for.
-      compiling: seconds, where the search has compiled it; else the first call shows them.
+      num_examples: the number of inputs; fewer than N if all would take too long.
+      power: the time grows with this power of ``num_examples``.
+      tile: the best number of examples at a time; ``None`` if none was searched for.
+      compiling: seconds of compilation, if the search for a tile has compiled the call; ``None``
+        means that the first call of the race shows them.
     """
 
     call: Callable[[], Any]
@@ -32,11 +33,11 @@ class Contestant:
     compiling: float | None = None
 
     def scale(self, num_all: int) -> float:
-        """What seconds are multiplied by to stand for all N examples."""
+        """Returns the factor that extrapolates the time to all N examples."""
         return float(num_all / self.num_examples) ** self.power
 
     def note(self, num_all: int) -> str:
-        """Tile, and whether the seconds are extrapolated."""
+        """Describes the tile, and whether the time is extrapolated."""
         notes = [] if self.tile is None else [f"tile {self.tile}"]
         if self.num_examples < num_all:
             notes.append(f"EXTRAPOLATED from N={self.num_examples}")
@@ -51,20 +52,20 @@ def run(
     rounds: int,
     baselines: Mapping[str, Callable[[], Any]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, list[float]]]:
-    """Checks that all agree, then times them in turn.
+    """Checks that all contestants agree, then times them in turn.
 
     Args:
-      contestants: by name.
-      reference: the contestant that all must agree with; it forms the whole kernel.
-      num_all: N, what seconds are for.
-      rounds: after the first call, which compiles.
-      baselines: calls to be timed in the same rounds, that form no kernel.
+      contestants: the contestants by name.
+      reference: the name of the contestant with which all must agree; it forms the whole kernel.
+      num_all: N; reported times are for all N examples.
+      rounds: the number of rounds after the first call, which compiles.
+      baselines: other calls to time in the same rounds, which do not form a kernel.
 
     Returns:
       A row for each contestant, and the seconds of each round of the baselines.
 
     Raises:
-      ArithmeticError: a contestant is wrong; nothing was timed.
+      ArithmeticError: if the kernel of a contestant is wrong; then nothing is timed.
     """
     first_seconds, flipped = {}, {}
     first_seconds[reference], theta = timing.timed(contestants[reference].call)

@@ -1,4 +1,4 @@
-"""Results as a table to read and as a JSON file to keep."""
+"""Writes results as a table on the screen and as a JSON file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Prints rows under their columns; a value that is missing or ``None`` is a dash."""
+    """Prints rows as a table; a value that is missing or ``None`` becomes a dash."""
     cells = [list(columns)] + [[_cell(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:
@@ -16,7 +16,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
 
 
 def write_json(path: str, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
-    """Writes the rows of the table, and the facts that all of them share under ``"machine"``."""
+    """Writes the rows of the table and, under ``"machine"``, the facts that all rows share."""
     with open(path, "w", encoding="utf-8") as file:
         json.dump({"machine": facts, "rows": rows}, file, indent=1)
         file.write("\n")

@@ -1,4 +1,4 @@
-"""The tile with which a contestant is fastest, searched for before the race."""
+"""Searches for the tile with which a contestant is fastest, before the race."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WHOLE = sys.maxsize
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """Examples taken at a time, and what was seen when they were tried.
+    """A number of examples that are taken at a time, and the times measured with it.
 
     Attributes:
-      size: how many.
-      expected: seconds for all N examples.
-      compiling: seconds of the first call over those of the second.
+      size: the number of examples.
+      expected: the expected seconds for all N examples.
+      compiling: the seconds by which the first call exceeded the second.
     """
 
     size: int
@@ -31,13 +31,13 @@ class Tile:
 def best_tile(
     kernel: Callable[[int, int], Any], sizes: Iterable[int], num_all: int, power: int = 2
 ) -> Tile:
-    """The tile that makes the whole kernel soonest, from the time of a single one.
+    """Finds the tile for which the whole kernel should be fastest, from times of single tiles.
 
     Args:
-      kernel: forms the kernel of so many examples (second argument) by tiles (first argument).
-      sizes: tiles to try.
+      kernel: ``kernel(tile, num_examples)`` forms the kernel of some examples in tiles.
+      sizes: the tiles to try.
       num_all: N.
-      power: seconds of a tile stand for ``(num_all / tile) ** power`` of them.
+      power: the whole kernel takes ``(num_all / tile) ** power`` times as long as one tile.
     """
     tried = []
     for size in sizes:
@@ -54,7 +54,7 @@ def searched(
     limit: float,
     power: int = 2,
 ) -> race.Contestant:
-    """A contestant with its best tile, on as many examples as take at most ``limit`` seconds."""
+    """Makes a contestant with its best tile, on as many examples as ``limit`` seconds allow."""
     tile = best_tile(kernel, sizes, num_all, power)
     num_examples = num_all
     if tile.expected > limit:
@@ -67,15 +67,15 @@ def searched(
 def candidates(
     num_all: int, wanted: Iterable[int], row_bytes: int, memory_budget: int
 ) -> list[int]:
-    """Tiles near those wanted: they divide N, and their Jacobians fit the memory budget.
+    """Lists tiles close to the wanted ones that divide N and whose Jacobians fit into memory.
 
-    A tile needs two Jacobians, but that of all N examples only one.
+    A tile needs two Jacobians at a time, but a tile of all N examples needs only one.
 
     Args:
       num_all: N.
-      wanted: tiles; ``WHOLE`` is one of all N examples.
-      row_bytes: of a row of the Jacobian.
-      memory_budget: bytes.
+      wanted: the wanted tiles; ``WHOLE`` is a tile of all N examples.
+      row_bytes: bytes of a row of the Jacobian.
+      memory_budget: bytes for the Jacobians.
     """
     divisors = [d for d in range(1, num_all + 1) if num_all % d == 0]
     nearest = sorted({max(d for d in divisors if d <= size) for size in wanted})

@@ -1,4 +1,4 @@
-"""Interleaved timing: contestants take turns, and the median over rounds counts."""
+"""Interleaved timing: contestants take turns, and times are medians over rounds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import jax
 
 
 def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Times each contestant in each round; a round calls every contestant once.
+    """Times every contestant once in each round.
 
-    Interleaving spreads a machine's slow spells over all contestants, and each round begins with
-    another one, so that none always follows the same neighbor. Warm up before.
+    This spreads a machine's slow phases over all contestants. Each round begins with a different
+    contestant. The caller must warm up the contestants beforehand.
 
     Args:
-      contestants: calls by name.
-      rounds: how often each is called.
+      contestants: the calls by name.
+      rounds: the number of rounds.
 
     Returns:
       The seconds of every round, by name.
@@ -33,10 +33,10 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Calls once.
+    """Times one call.
 
     Returns:
-      Seconds until the result is ready, and the result.
+      The seconds until the result is ready, and the result.
     """
     start = time.perf_counter()
     result = jax.block_until_ready(call())
@@ -44,5 +44,5 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The median over rounds of each name."""
+    """Computes the median over rounds for each name."""
     return {name: statistics.median(values) for name, values in seconds.items()}

@@ -1,4 +1,4 @@
-"""The kernel beside other libraries, each in a process and an environment of its own.
+"""Compares the kernel with other libraries, each in its own process and environment.
 
-The processes have no JAX or another one than ours, so importing this package imports nothing.
+Those environments have a different version of JAX or none, so this file imports nothing.
 """

@@ -1,12 +1,13 @@
-"""The kernel beside neural-tangents under its own JAX and torch.func, on a CPU.
+"""Compares the kernel, on a CPU, with torch.func and with neural-tangents under an older JAX.
 
     python -m experiments.benchmarks.peers            # an hour
     python -m experiments.benchmarks.peers --quick    # a minute or two
 
-Each peer has an environment of its own, made at first use (Python 3.11 or 3.12, several hundred
-MB), and a process that waits for its turn; all get the same weights, inputs and two cores. The rest
-is as in ``gram``: all agree to 1e-5 before anything is timed, seconds are medians over rounds, a
-peer has its best tile, and what takes too long is extrapolated and says so.
+Each peer has its own environment, which is created on first use (with Python 3.11 or 3.12; several
+hundred MB), and its own process, which waits for its turn. All use the same weights, the same
+inputs and two cores. The rest is as in ``gram``: before anything is timed, all kernels must agree
+to 1e-5; times are medians over rounds; every peer uses its best tile; and if a peer would take too
+long, its time is extrapolated, and the table says so.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ COLUMNS = (
     "note",
 )
 NUM_CORES = 2
-BATCHES = (8, 16, 32, 64, 128, 256)  # of torch.func
+BATCHES = (8, 16, 32, 64, 128, 256)  # batch sizes to try for torch.func
 TILES = dict(contestants.NEURAL_TANGENTS)
 TILES["STRUCTURED_DERIVATIVES"] = TILES["JACOBIAN_CONTRACTION"]
 
@@ -54,7 +55,7 @@ TILES["STRUCTURED_DERIVATIVES"] = TILES["JACOBIAN_CONTRACTION"]
 def peer_contestants(
     peer: PeerProcess, network: Network, case: Case, limit: float
 ) -> dict[str, Contestant]:
-    """The implementations of one peer, each with its best tile or batch size."""
+    """Makes a contestant for each implementation of a peer, with its best tile or batch size."""
     found, num_all = {}, case.num_examples
     row_bytes = 4 * num_parameters(network)
     for name in peer.implementations:
@@ -73,17 +74,17 @@ def peer_contestants(
 def measure_case(
     case: Case, pythons: dict[str, str], *, rounds: int, limit: float, memory_too: bool
 ) -> list[dict[str, Any]]:
-    """The rows of a case.
+    """Measures the rows of a case.
 
     Args:
-      case: what is formed.
+      case: the Gram matrix to form.
       pythons: the interpreter of each peer's environment.
-      rounds: times are medians of so many.
-      limit: seconds of a call; what takes longer is extrapolated.
+      rounds: the number of rounds; times are medians over them.
+      limit: seconds for one call; the time of a slower contestant is extrapolated.
       memory_too: whether to measure the peers' peak memory.
 
     Raises:
-      ArithmeticError: a contestant is wrong.
+      ArithmeticError: if the kernel of a contestant is wrong.
     """
     network, x = case.make()
     found = contestants.in_process(network, x, case.memory_budget)
@@ -111,7 +112,7 @@ def measure_case(
         for row in rows:
             row["/ ours"] = row["seconds"] / rows[0]["seconds"]
             if memory_too and row["contestant"] in owners:
-                # In a process that has done nothing else.
+                # Memory is measured in a process that has done nothing else.
                 with start(owners[row["contestant"]]) as alone:
                     alone.kernel(row["contestant"], row["tile"], row["num_examples"])
                     row["peak MiB"] = round(alone.peak / memory.MIB)
@@ -119,8 +120,8 @@ def measure_case(
 
 
 def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of all cases, and what the environments are made of."""
-    # Before JAX counts them; processes that are started later inherit it.
+    """Measures the rows of all cases; also returns the packages in the environments."""
+    # This must happen before JAX counts the cores. Processes that start later inherit it.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:NUM_CORES])
     jax.config.update("jax_platforms", "cpu")
     pythons = {
@@ -144,10 +145,10 @@ def measure(values: FlagValues) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 def define_flags(values: FlagValues) -> None:
     """Defines the benchmark's own flags."""
     cases.define_flags(CASES, values)
-    entry.define_names("peers", process.IMPLEMENTATIONS, "Which peers:", values)
+    entry.define_names("peers", process.IMPLEMENTATIONS, "The peers:", values)
     flags.DEFINE_bool("memory", True, "Whether to measure peak memory.", flag_values=values)
-    flags.DEFINE_string("environments", ".bench", "Where theirs are made.", flag_values=values)
-    flags.DEFINE_string("python", sys.executable, "What makes them.", flag_values=values)
+    flags.DEFINE_string("environments", ".bench", "The environments' folder.", flag_values=values)
+    flags.DEFINE_string("python", sys.executable, "The Python for them.", flag_values=values)
 
 
 BENCHMARK = entry.Benchmark(measure, COLUMNS, define_flags)

@@ -1,4 +1,4 @@
-"""The environments of the peers, made by pip."""
+"""The environments of the peers, created with pip."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import pathlib
 import subprocess
 
-# Each list is one call of pip. The last jaxlib with which all of neural-tangents works asks for a
-# NumPy and a SciPy of its time; --no-deps leaves out TensorFlow, which it would not use.
+# Each list is one call of pip. The last jaxlib with which all of neural-tangents works needs NumPy
+# and SciPy versions from its time; --no-deps leaves out TensorFlow, which is not used here.
 PINS: dict[str, list[list[str]]] = {
     "neural_tangents": [
         ["jax==0.4.23", "jaxlib==0.4.23", "numpy==1.26.4", "scipy==1.12.0", "ml_dtypes==0.5.4"],
@@ -16,24 +16,24 @@ PINS: dict[str, list[list[str]]] = {
     ],
     "torch": [["torch==2.13.0", "numpy"]],
 }
-"""What each environment is made of, by the name of the peer's module in this package."""
+"""The packages in each environment, by the name of the peer's module in this package."""
 
 
 def pins() -> str:
-    """What the environments are made of, as one line."""
+    """Returns the packages in all environments as one line."""
     return " ".join(package for peer in PINS.values() for call in peer for package in call)
 
 
 def make(peer: str, folder: str, python: str) -> str:
-    """Makes a peer's environment, unless it is there already.
+    """Creates a peer's environment, unless it already exists.
 
     Args:
       peer: a key of ``PINS``.
-      folder: where environments are kept.
-      python: the interpreter that makes it.
+      folder: the folder for environments.
+      python: the interpreter that creates the environment.
 
     Returns:
-      The environment's own interpreter.
+      The path of the environment's interpreter.
     """
     environment = pathlib.Path(folder).absolute() / peer
     interpreter = environment / "bin" / "python"

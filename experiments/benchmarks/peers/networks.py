@@ -1,4 +1,4 @@
-"""Networks of ``ntk_al.models`` in inference mode, written once for all frameworks."""
+"""Networks of ``ntk_al.models`` in inference mode, in a form that all frameworks share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Primitives:
-    """A framework's functions that layers are made of.
+    """The functions of a framework from which layers are built.
 
     Attributes:
-      conv: of ``x, kernel, stride``, padded as by "SAME" in JAX.
-      batch_norm: of ``x, scale, bias, mean, var``, by these statistics and Flax's epsilon of 1e-5.
-      relu: of ``x``.
-      global_mean: of ``x``, over its pixels.
+      conv: ``conv(x, kernel, stride)``, a convolution with the padding that JAX calls "SAME".
+      batch_norm: ``batch_norm(x, scale, bias, mean, var)``, with Flax's epsilon of 1e-5.
+      relu: ``relu(x)``.
+      global_mean: ``global_mean(x)``, the mean over all pixels.
     """
 
     conv: Callable[[Any, Any, int], Any]
@@ -25,7 +25,7 @@ class Primitives:
 
 
 class Layers:
-    """Layers of one forward pass, with weights found as Flax names them: by kind, in call order."""
+    """The layers of one forward pass; weights are found by Flax's names, in the order of calls."""
 
     def __init__(
         self, primitives: Primitives, params: Mapping[str, Any], batch_stats: Mapping[str, Any]
@@ -36,17 +36,17 @@ class Layers:
         self._calls = {"Conv": 0, "BatchNorm": 0}
 
     def conv(self, x: Any, stride: int = 1) -> Any:
-        """The next convolution."""
+        """Applies the next convolution."""
         (kernel,) = self._next("Conv", "kernel")
         return self._primitives.conv(x, kernel, stride)
 
     def batch_norm(self, x: Any) -> Any:
-        """The next BatchNorm."""
+        """Applies the next BatchNorm."""
         weights = self._next("BatchNorm", "scale", "bias", "mean", "var")
         return self._primitives.batch_norm(x, *weights)
 
     def logits(self, x: Any) -> Any:
-        """The dense layer on the mean over pixels."""
+        """Applies the dense layer to the mean over pixels."""
         mean = self._primitives.global_mean(x)
         return mean @ self._weights["Dense_0/kernel"] + self._weights["Dense_0/bias"]
 

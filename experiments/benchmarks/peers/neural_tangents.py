@@ -1,4 +1,4 @@
-"""Runs neural-tangents under the JAX that it was made for; started by ``peers``."""
+"""Runs neural-tangents under a version of JAX from its time; ``peers`` starts this program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jax import lax
 
 from . import networks, worker
 
-# It imports TensorFlow, and is of no use here.
+# This subpackage would import TensorFlow and is not needed here.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
 import neural_tangents as nt  # noqa: E402
 
@@ -35,7 +35,7 @@ PRIMITIVES = networks.Primitives(_conv, _batch_norm, jax.nn.relu, lambda x: x.me
 
 
 def main() -> None:
-    """Reads the task and serves a kernel for each implementation."""
+    """Reads the task and serves the kernel of each implementation."""
     task = worker.read_task(sys.argv[1:])
     network = networks.NETWORKS[task.model]
     params, batch_stats, x = jax.device_put((task.params, task.batch_stats, task.x))
@@ -51,7 +51,7 @@ def main() -> None:
             vmap_axes=0,
             implementation=nt.NtkImplementation[implementation],
         )
-        # A tile of all examples is not batched: its Jacobian is then formed once, not twice.
+        # A tile of all examples is not batched, so that its Jacobian is formed once, not twice.
         return nt.batch(kernel, 0 if tile == len(x) else tile, device_count=0)
 
     def kernel(implementation: str, tile: int, num_examples: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A peer's process, seen from the process that times it."""
+"""A peer's process, as used by the process that times it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     ),
     "torch": ("torch.func",),
 }
-"""The kernels of each peer, by the name of its module in this package."""
+"""The kernels of each peer, by the name of the peer's module in this package."""
 
 _PACKAGE = str(__package__)
 
 
 def write_arrays(path: str, network: Network, x: jax.Array) -> None:
-    """Writes variables, by the path of their names, and inputs to a .npz file."""
+    """Writes the inputs, and all variables under their paths, to a .npz file."""
     leaves = jax.tree_util.tree_leaves_with_path(network.variables)
     arrays: dict[str, Any] = {
         "/".join(key.key for key in keys): np.asarray(leaf) for keys, leaf in leaves
@@ -36,11 +36,11 @@ def write_arrays(path: str, network: Network, x: jax.Array) -> None:
 
 
 class PeerProcess:
-    """A process that runs ``worker.serve``; a context manager that ends it.
+    """A process that runs ``worker.serve``; leaving this context manager ends the process.
 
     Attributes:
-      implementations: of the kernel, that it has.
-      peak: bytes that its last kernel took.
+      implementations: the implementations of the kernel that the process provides.
+      peak: the bytes that the last kernel took.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class PeerProcess:
 
         Args:
           peer: a key of ``IMPLEMENTATIONS``.
-          python: the interpreter of its environment.
+          python: the interpreter of the peer's environment.
           model: a key of ``networks.NETWORKS``.
-          arrays: what ``write_arrays`` wrote.
-          threads: that it may use.
-          folder: for its results.
+          arrays: the file from ``write_arrays``.
+          threads: the number of threads that the process may use.
+          folder: the folder for its results.
         """
         self.implementations = IMPLEMENTATIONS[peer]
         self.peak = 0
@@ -62,7 +62,7 @@ class PeerProcess:
         self._process = subprocess.Popen(
             [python, "-m", f"{_PACKAGE}.{peer}", model, arrays, str(threads)],
             cwd=_path_of_this_project(folder),
-            # Threads that wait for work must not take the cores from whose turn it is.
+            # Waiting threads must not occupy the cores while another contestant has its turn.
             env={**os.environ, "OMP_WAIT_POLICY": "passive"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -70,10 +70,10 @@ class PeerProcess:
         )
 
     def kernel(self, implementation: str, tile: int, num_examples: int) -> np.ndarray:
-        """Θ(x, x) of the first inputs.
+        """Computes Θ(x, x) of the first ``num_examples`` inputs, in tiles.
 
         Raises:
-          RuntimeError: the process has ended; it wrote the reason to standard error.
+          RuntimeError: if the process has ended; it wrote the reason to standard error.
         """
         request = {"implementation": implementation, "tile": tile, "num_examples": num_examples}
         answer = self._ask({**request, "path": self._result})
@@ -98,10 +98,10 @@ class PeerProcess:
 
 
 def _path_of_this_project(folder: str) -> str:
-    """A folder that holds our outermost package, and no package beside it.
+    """Makes a folder that holds only our outermost package.
 
-    Python looks into the working directory first. Were it the one of our own environment, a peer
-    would find our JAX there and not its own.
+    Python searches the working directory first. If that were a folder of our own environment, a
+    peer would find our JAX in it instead of its own.
     """
     outermost, *inner = _PACKAGE.split(".")
     path = os.path.join(folder, "path")

@@ -1,4 +1,4 @@
-"""Runs torch.func: Jacobian rows by vmap(grad), then their products; started by ``peers``."""
+"""Runs torch.func: Jacobian rows by vmap(grad), then products; ``peers`` starts this program."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _conv(x: Any, kernel: Any, stride: int) -> Any:
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Padding before and after, as "SAME" means it in JAX: with a stride it is not symmetric."""
+    """Computes JAX's "SAME" padding before and after, which can be asymmetric with a stride."""
     total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
     return total // 2, total - total // 2
 
@@ -53,7 +53,7 @@ def main() -> None:
         starts = range(0, num_examples, batch_size)
         batches = [gradients(params, x[i : min(i + batch_size, num_examples)]) for i in starts]
         theta = torch.zeros(num_examples, num_examples)
-        for name in params:  # leaf by leaf: all rows side by side would be a copy of them
+        for name in params:  # one leaf at a time, because joining all rows would copy them
             rows = torch.cat([batch.pop(name).flatten(1) for batch in batches])
             theta += rows @ rows.T
         return theta.numpy()
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _to_torch(leaf: np.ndarray) -> Any:
-    """A weight, with the axes of a convolution's kernel as PyTorch has them."""
+    """Converts a weight; the axes of a convolution's kernel get the order of PyTorch."""
     tensor = torch.from_numpy(leaf)
     return tensor.permute(3, 2, 0, 1).contiguous() if leaf.ndim == 4 else tensor
 

@@ -1,8 +1,9 @@
-"""What the peers' processes share. They run in other environments, so this needs only NumPy.
+"""The code shared by the peers' processes. They run in other environments, so it needs only NumPy.
 
-A worker reads requests from standard input, one JSON object a line: which implementation is to form
-the kernel, of how many examples, in tiles of what size, and where to write it. It answers with its
-peak memory. It lives until its input ends, so that it compiles once.
+A worker reads requests from standard input, one JSON object per line. A request names the
+implementation that should form the kernel, the number of examples, the size of the tiles, and the
+file for the result. The worker answers with its peak memory. It lives until its input ends, so it
+compiles only once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..harness import memory
 
-Kernel = Callable[[int, int], np.ndarray]  # of a tile and a number of examples
+Kernel = Callable[[int, int], np.ndarray]  # from a tile and a number of examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +27,10 @@ class Task:
 
     Attributes:
       model: a key of ``networks.NETWORKS``.
-      threads: that may be used.
-      params: by Flax's names, such as ``Conv_0/kernel``.
-      batch_stats: likewise.
-      x: images ``[N, H, W, channels]``.
+      threads: the number of threads that may be used.
+      params: the parameters by Flax's names, such as ``Conv_0/kernel``.
+      batch_stats: the running statistics by Flax's names.
+      x: images, ``[N, H, W, channels]``.
     """
 
     model: str
@@ -40,7 +41,7 @@ class Task:
 
 
 def read_task(arguments: Sequence[str]) -> Task:
-    """The task that a command line names: the model, the .npz file of arrays and the threads."""
+    """Reads the task from a command line: the model, the .npz file of arrays and the threads."""
     model, path, threads = arguments
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}

@@ -1,1 +1,1 @@
-"""What strategies compute from features: distances, clusters, coverage, calibration."""
+"""Tools for strategies that work on features: distances, clusters, coverage and calibration."""

@@ -1,4 +1,4 @@
-"""The temperature at which outputs are as confident as they are right, without held-out labels."""
+"""Calibration without held-out labels: a temperature that makes confidence match accuracy."""
 
 from __future__ import annotations
 
@@ -8,40 +8,58 @@ from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.types import ArrayLike
 
 TEMPERATURES = np.logspace(-2, 2, 161)
-"""Where the temperature is looked for; below one, as outputs trained by the squared loss need."""
+"""The temperatures that are tried. Outputs trained with the squared loss need some below one."""
 
 NUM_BINS = 15
-"""Bins of the calibration error."""
+"""The number of bins of the calibration error."""
 
 
 def temperature_of_features(features: ArrayLike, targets: ArrayLike, *, ridge: float) -> float:
-    """The temperature of a linear head that never saw the point that it predicts.
+    """Finds the temperature of a linear head that has not seen the point that it predicts.
 
-    A network interpolates its labels and says nothing about its confidence elsewhere there. The
-    last layer alone, refitted by ridge regression without one point, does, for every point in
-    closed form. It is on the scale of outputs that were trained by the squared loss on the same
-    targets. Its features have seen all labels, so that it remains an optimistic estimate.
+    A network interpolates its labels, so its outputs at labeled points say nothing about its
+    confidence elsewhere. Instead, the last layer is refitted by ridge regression with one point
+    left out, which has a closed form for every point. These predictions have the scale of outputs
+    that were trained with the squared loss on the same targets. The estimate remains optimistic,
+    because the features were trained on all labels.
 
     Args:
       features: inputs of the last layer at labeled points, ``[L, d]``.
       targets: ``[L, C]``.
-      ridge: λ over the mean diagonal of the kernel of features.
+      ridge: λ divided by the mean diagonal of the kernel of the features.
+
+    Returns:
+      One of ``TEMPERATURES``.
     """
     outputs = leave_one_out(features, targets, ridge=ridge)
     return best_temperature(outputs, np.asarray(targets).argmax(1))
 
 
 def leave_one_out(features: ArrayLike, targets: ArrayLike, *, ridge: float) -> np.ndarray:
-    """Ridge regression with a constant, each point predicted without itself, ``[L, C]``.
+    """Predicts each point by ridge regression, with a constant feature, on all other points.
 
-    y − (y − Hy) / (1 − diag H) with H = K (K + λI)⁻¹ (Allen 1974), by a decomposition of the
-    smaller side.
+    The predictions are y − (y − Hy) / (1 − diag H) with H = K (K + λI)⁻¹ (Allen 1974). They are
+    computed from a thin singular value decomposition of the features.
+
+    Args:
+      features: ``[L, d]``.
+      targets: y, ``[L, C]``.
+      ridge: λ divided by the mean diagonal of the kernel of the features.
+
+    Returns:
+      ``[L, C]``.
+
+    Example:
+      With one useless feature and a tiny ridge, each prediction is the mean of the other targets.
+
+      >>> leave_one_out(np.zeros((3, 1)), np.eye(3)[:, :1], ridge=1e-9).round(3).tolist()
+      [[0.0], [0.5], [0.5]]
     """
     x = np.asarray(features, np.float64)
     x, y = np.concatenate([x, np.ones((len(x), 1))], axis=1), np.asarray(targets, np.float64)
     noise = ridge * np.square(x).sum(1).mean()
     basis, singular, _ = np.linalg.svd(x, full_matrices=False)
-    # I − H, whose diagonal is too small for a subtraction from one where H nearly interpolates.
+    # Computes I − H directly: if H nearly interpolates, 1 − diag H would lose all digits.
     shrinkage = noise / (np.square(singular) + noise) if noise > 0 else np.zeros_like(singular)
     outside = y - basis @ (basis.T @ y)
     residual = outside + basis @ (shrinkage[:, None] * (basis.T @ y))
@@ -51,11 +69,19 @@ def leave_one_out(features: ArrayLike, targets: ArrayLike, *, ridge: float) -> n
 
 
 def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature of the least calibration error, ``[L, C]`` and ``[L]`` to a number.
+    """Finds the temperature with the smallest calibration error.
 
-    L points cannot tell differences of 1 / L: among the temperatures whose error is that near to
-    the least one, the nearest to one is taken. If all points are right, the least error would be at
-    the lowest temperature, and nothing uncertain there.
+    L points cannot resolve differences below 1 / L. Among the temperatures whose error is within
+    1 / L of the smallest error, the one closest to one (on a log scale) is returned. Without this
+    rule, if all points are predicted correctly, the lowest temperature would win, and no point
+    would be uncertain.
+
+    Args:
+      logits: ``[L, C]``.
+      labels: class ids, ``[L]``.
+
+    Returns:
+      One of ``TEMPERATURES``.
     """
     errors = np.array([calibration_error(logits / t, labels) for t in TEMPERATURES])
     distance = np.abs(np.log(TEMPERATURES))
@@ -66,8 +92,18 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def calibration_error(logits: np.ndarray, labels: np.ndarray, num_bins: int = NUM_BINS) -> float:
     """Expected calibration error (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017, Eq. 3).
 
-    Points are put into equal bins (lower, upper] of their confidence, the largest softmax; the
-    error is the mean over points of |accuracy − mean confidence| of their bin.
+    The confidence of a point is its largest softmax probability. Points are sorted into bins
+    (lower, upper] of equal width in confidence. The error is the mean over all points of
+    |accuracy − mean confidence| in their bin.
+
+    Args:
+      logits: ``[L, C]``.
+      labels: class ids, ``[L]``.
+      num_bins: the number of bins.
+
+    Example:
+      >>> calibration_error(np.array([[0.0, 0.0], [0.0, 0.0]]), np.array([0, 1]))
+      0.0
     """
     confidence = softmax(logits).max(1)
     surplus = (logits.argmax(1) == labels) - confidence

@@ -1,4 +1,4 @@
-"""k-means over all points of a query, the same for any order of the pool."""
+"""k-means over all points of a query; the result does not depend on the order of the pool."""
 
 from __future__ import annotations
 
@@ -16,10 +16,21 @@ _SEED = 0
 
 
 def cluster(given: CandidateSet, space: FeatureSpace, num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clusters of the candidates ``[U]`` and of the points labeled before the query, ``[L]``.
+    """Clusters the candidates and the points that were labeled before the query.
 
-    Computed once for a query and a number of clusters, as k-means has a fixed seed. Its initial
-    centers depend on positions, so the candidates are put in the order of their ids.
+    k-means has a fixed seed, so it runs once for each query and number of clusters. Its initial
+    centers depend on the order of the points, so candidates are sorted by id first.
+
+    Args:
+      given: the candidates.
+      space: their feature space.
+      num: the number of clusters; at most one for each point is made.
+
+    Returns:
+      The clusters of the candidates, ``[U]``, and of the labeled points, ``[L]``.
+
+    Raises:
+      MissingExtraError: if scikit-learn is not installed.
     """
     num = min(num, len(space.labeled) + len(space.candidates))
     return given.once(_clusters, num)
@@ -35,13 +46,13 @@ def _clusters(given: CandidateSet, num: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def k_means(points: np.ndarray, num: int) -> np.ndarray:
-    """The cluster of each point, ``[N]``, by scikit-learn.
+    """Computes the cluster of each point, ``[N]``, with scikit-learn.
 
-    Mini-batches of 5000 for more than 50 clusters, as in the code of TypiClust, with the numbers of
-    restarts that were scikit-learn's defaults then. Fewer different points than clusters leave some
-    clusters empty.
+    As in the code of TypiClust, more than 50 clusters are computed with mini-batches of 5000
+    points. The numbers of restarts are scikit-learn's defaults from the time of that code. If there
+    are fewer different points than clusters, some clusters stay empty.
     """
-    # Here, because the import takes most of a second.
+    # Imported here because the import takes most of a second.
     with extras.needed("clusters of features need", "scikit-learn", extra="experiments"):
         from sklearn.cluster import KMeans, MiniBatchKMeans
         from sklearn.exceptions import ConvergenceWarning

@@ -1,4 +1,4 @@
-"""How well chosen points cover all points, by a smooth kernel between features."""
+"""How well chosen points cover all points, measured by a smooth kernel between features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from ntk_al.acquisition.features import geometry
 from ntk_al.acquisition.greedy import best, greedy
 
-_BLOCK = 32  # stale bounds that are computed again at a time
+_BLOCK = 32  # how many stale bounds are recomputed at a time
 
 
 def greedy_coverage(
@@ -20,23 +20,24 @@ def greedy_coverage(
     k: int,
     tie_breaks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One after the other, the point that raises the weighted coverage most.
+    """Repeatedly chooses the point that raises the weighted coverage most.
 
-    The coverage Σ_x weight(x) max_{x'} k(x, x') / U is submodular: what a point would add never
-    grows. A gain that was computed earlier is therefore an upper bound, and only bounds that could
-    be the largest are computed again (Minoux 1978), without a kernel of U × U.
+    The coverage Σ_x weight(x) max_{x'} k(x, x') / U is submodular, which means that the gain of
+    adding a point never grows. A gain that was computed earlier is therefore an upper bound, and
+    only bounds that could be the largest are recomputed (Minoux 1978). This avoids a U × U kernel.
 
     Args:
       features: ``[U, d]``.
-      weights: of the points to be covered, at least 0, ``[U]``.
-      to_labeled: squared distance to the nearest labeled point, ``[U]``.
+      weights: nonnegative weights of the points to be covered, ``[U]``.
+      to_labeled: squared distance of each point to the nearest labeled one, ``[U]``.
       radius: σ of the kernel exp(−‖x − x'‖² / σ²).
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
-      The rows in order ``[k]``, and how much each would have added first, ``[U]``.
+      The rows in order, ``[k]``, and the gain that each point would have had as the first choice,
+      ``[U]``.
     """
     coverage = np.exp(-to_labeled / radius**2)
 
@@ -55,7 +56,7 @@ def greedy_coverage(
     stale = np.zeros(len(features), bool)
 
     def values(allowed: np.ndarray) -> np.ndarray:
-        """The bounds, the largest of which is a gain that was computed since the last choice."""
+        """Returns the bounds after making sure that the largest one is an up-to-date gain."""
         while stale[row := best(bounds, allowed, tie_breaks)]:
             largest = np.flatnonzero(stale & allowed)
             largest = largest[np.argsort(-bounds[largest])[:_BLOCK]]

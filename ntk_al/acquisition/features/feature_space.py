@@ -1,4 +1,4 @@
-"""The last features of a query's points, and how far candidates are from the labeled ones."""
+"""The last features of all points of a query, and the distances of candidates to labeled points."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ntk_al.acquisition.features import geometry
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpace:
-    """Points of one query in the space of the inputs of the network's last layer, in float64.
+    """The points of one query, as inputs of the network's last layer, in float64.
 
     Attributes:
-      candidates: ``[U, d]``.
-      labeled: those that were labeled before the query, ``[L, d]``.
-      observed: rows of candidates that were labeled within the query.
-      to_labeled: squared distance of each candidate to the nearest labeled point, those labeled
-        within the query included, ``[U]``.
+      candidates: features of the candidates, ``[U, d]``.
+      labeled: features of the points that were labeled before the query, ``[L, d]``.
+      observed: rows of the candidates that were labeled within the query.
+      to_labeled: squared distance of each candidate to the nearest labeled point, including those
+        labeled within the query, ``[U]``.
     """
 
     candidates: np.ndarray
@@ -29,7 +29,12 @@ class FeatureSpace:
 
 
 def feature_space(given: CandidateSet, *, unit_length: bool) -> FeatureSpace:
-    """The feature space of a query, with features of length one or as they are."""
+    """Returns the feature space of a query.
+
+    Args:
+      given: the candidates.
+      unit_length: whether to scale every feature vector to length one.
+    """
     points, labeled, to_labeled = given.once(_prepared, unit_length)
     observed = np.array(given.observed_rows, int)
     if len(observed):
@@ -38,7 +43,7 @@ def feature_space(given: CandidateSet, *, unit_length: bool) -> FeatureSpace:
 
 
 def _prepared(given: CandidateSet, unit_length: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Candidates, labeled points, and the squared distance of each of the former to the latter."""
+    """Returns candidates, labeled points, and each candidate's squared distance to the nearest."""
     prepare = geometry.normalized if unit_length else _in_float64
     points, labeled = prepare(given.features), prepare(given.labeled_features)
     return points, labeled, geometry.nearest(points, labeled)[0]

@@ -1,4 +1,4 @@
-"""Squared Euclidean distances, in tiles where there are many: U × U of them are never held."""
+"""Squared Euclidean distances, computed in tiles so that U × U of them are never stored."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ _EQUAL = 1e-12
 
 
 def normalized(features: ArrayLike) -> np.ndarray:
-    """Rows of length one, in float64; a row of zeros stays one."""
+    """Scales rows to length one, in float64; a row of zeros stays zero."""
     features = np.asarray(features, np.float64)
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(norms > 0, norms, 1)
 
 
 def squared_distances(points1: np.ndarray, points2: np.ndarray) -> np.ndarray:
-    """‖x − x'‖² of ``[N1, d]`` and ``[N2, d]``, as ``[N1, N2]``.
+    """Computes ‖x − x'‖² for points ``[N1, d]`` and ``[N2, d]``, as ``[N1, N2]``.
 
-    Zero, exactly, for points that are equal up to the rounding of float32 features: copies of one
-    image must not differ by the place that they have in a batch.
+    The result is exactly zero for points that are equal up to the rounding of float32 features,
+    because copies of an image must not differ just because of their positions in a batch.
+
+    Example:
+      >>> squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+      [[25.0, 0.0]]
     """
     return from_products(
         np.einsum("id,id->i", points1, points1)[:, None],
@@ -35,7 +39,7 @@ def squared_distances(points1: np.ndarray, points2: np.ndarray) -> np.ndarray:
 def from_products(
     squared1: np.ndarray, squared2: np.ndarray | float, products: np.ndarray
 ) -> np.ndarray:
-    """‖x‖² + ‖x'‖² − 2 ⟨x, x'⟩, zero for points that are equal up to rounding."""
+    """Computes ‖x‖² + ‖x'‖² − 2 ⟨x, x'⟩; exactly zero for points that are equal up to rounding."""
     norms = squared1 + squared2
     squared = norms - 2 * products
     squared[squared <= _EQUAL * norms] = 0
@@ -43,7 +47,7 @@ def from_products(
 
 
 def nearest(points: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distance of each point to its nearest center, and which center that is, ``[N]``."""
+    """Returns each point's squared distance to its nearest center and that center, ``[N]`` each."""
     squared, index = np.empty(len(points)), np.empty(len(points), int)
     for rows in tiles(len(points), len(centers)):
         tile = squared_distances(points[rows], centers)
@@ -53,16 +57,17 @@ def nearest(points: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def tiles(num_rows: int, num_columns: int) -> Iterator[slice]:
-    """Consecutive rows of a matrix, in tiles of a bounded number of entries."""
+    """Yields consecutive row slices of a matrix such that each has a bounded number of entries."""
     step = max(1, _TILE_ENTRIES // max(1, num_columns))
     for start in range(0, num_rows, step):
         yield slice(start, min(start + step, num_rows))
 
 
 def rounded(values: np.ndarray, scale: float | None = None) -> np.ndarray:
-    """Values over the largest (or ``scale``), to ten digits.
+    """Divides values by the largest absolute value, or by ``scale``, and rounds to ten digits.
 
-    Numbers that are equal but for the order of a sum become equal: a tie, which the key breaks.
+    Numbers that differ only because sums were computed in different orders become equal. They then
+    tie, and the key breaks the tie.
     """
     if scale is None:
         scale = float(np.abs(values).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""Class probabilities of outputs, in float64."""
+"""Class probabilities from logits, in float64."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from ntk_al.types import ArrayLike
 
 
 def softmax(logits: ArrayLike) -> np.ndarray:
-    """exp(f_c) / Σ exp(f_c), ``[N, C]`` to ``[N, C]``."""
+    """Computes exp(f_c) / Σ exp(f_c) in float64, ``[N, C]``, from logits ``[N, C]``.
+
+    Example:
+      >>> softmax([[0.0, 0.0]]).tolist()
+      [[0.5, 0.5]]
+    """
     logits = np.asarray(logits, np.float64)
     weights = np.exp(logits - logits.max(1, keepdims=True))
     return weights / weights.sum(1, keepdims=True)

@@ -1,7 +1,8 @@
-"""Every strategy by name, one file a method.
+"""All strategies by name, with one file per method.
 
-To add a strategy that ranks candidates by a utility, write the utility and add a row. One that
-chooses a set as a whole is a function of the candidates and k, made a strategy by ``jointly``.
+To add a strategy that ranks candidates, write its utility and add a row with ``ranked``, or with
+``label_aware`` if the utility changes as labels arrive. To add one that chooses a set as a whole,
+write a function of a key, the candidates and k, and add a row with ``jointly``.
 """
 
 from __future__ import annotations

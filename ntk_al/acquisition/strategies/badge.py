@@ -1,4 +1,4 @@
-"""BADGE: diverse and large gradients of the last layer."""
+"""BADGE: a batch whose last-layer gradients are large and diverse."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from ntk_al.types import Array, ArrayLike
 def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """k-means++ on gradient embeddings (Ash et al. 2020, arXiv:1906.03671, Alg. 1).
 
-    The embedding is the gradient (p − e_ŷ) ⊗ h of the cross-entropy at the last layer, under the
-    most likely label ŷ, with p the softmax and h the features; it is never built. The first center
-    is the embedding of the largest norm, as in the authors' code; k-means++ itself, and so the
-    paper's Alg. 1, would draw it uniformly. Rows that were labeled within this query count as
-    centers that were drawn already, so that a sequential query spreads as a batch does; points
-    labeled before it do not, as in the paper.
+    The embedding is the gradient (p − e_ŷ) ⊗ h of the cross-entropy with respect to the last layer
+    under the most likely label ŷ, where p is the softmax and h the features. It is never formed
+    explicitly. The first center is the embedding with the largest norm, as in the authors' code;
+    k-means++, and with it the paper's Alg. 1, would draw the first center uniformly. Candidates
+    that were labeled within this query count as centers, so a sequential query spreads out as a
+    batch does. Points that were labeled earlier do not count as centers, as in the paper.
+
+    Args:
+      key: PRNG key of the draws.
+      candidates: the candidates.
+      k: how many to choose.
     """
     rows, utilities = k_means_plus_plus(
         errors(candidates.logits),
@@ -38,7 +43,7 @@ def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 
 def errors(logits: ArrayLike) -> np.ndarray:
-    """The factor a = p − e_ŷ of the embedding, ``[U, C]``."""
+    """Computes the factor a = p − e_ŷ of the embedding from logits ``[U, C]``, as ``[U, C]``."""
     p = softmax(logits)
     p[np.arange(len(p)), np.asarray(logits).argmax(1)] -= 1
     return p
@@ -53,23 +58,24 @@ def k_means_plus_plus(
     uniform: Callable[[int], np.ndarray],
     centers: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """D² sampling of the embeddings a ⊗ h through ⟨a ⊗ h, a' ⊗ h'⟩ = ⟨a, a'⟩ ⟨h, h'⟩.
+    """D² sampling of the embeddings a ⊗ h, using ⟨a ⊗ h, a' ⊗ h'⟩ = ⟨a, a'⟩ ⟨h, h'⟩.
 
-    A row is drawn with a probability in proportion to D², its squared distance to the nearest
-    center, as the largest log D² plus Gumbel noise. Rows at distance zero are drawn last.
+    A row is drawn with probability proportional to D², its squared distance to the nearest center.
+    To draw it, Gumbel noise is added to each log D², and the largest sum wins. Rows at distance
+    zero are drawn last.
 
     Args:
       errors: a, ``[U, C]``.
       features: h, ``[U, d]``.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      uniform: the number of a step to uniform numbers in [0, 1), one for each row, ``[U]``.
-      centers: rows that are centers from the beginning; without any, the first is the row of the
-        largest norm.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      uniform: maps the number of a step to a uniform number in [0, 1) for each row, ``[U]``.
+      centers: rows that are centers from the start. If there are none, the first center is the row
+        with the largest norm.
 
     Returns:
-      The rows in order ``[k]``, and what the first was the largest of: the norms, or the perturbed
-      log D², ``[U]``.
+      The rows in order, ``[k]``, and the values of which the first chosen row had the largest,
+      ``[U]``: the norms if there were no centers, otherwise the perturbed log D².
     """
     squared_norms = np.square(errors).sum(1) * np.square(features).sum(1)
     squared = np.full(len(features), np.inf)
@@ -99,7 +105,7 @@ def k_means_plus_plus(
 def _to_row(
     errors: np.ndarray, features: np.ndarray, squared_norms: np.ndarray, row: int
 ) -> np.ndarray:
-    """Squared distance of every embedding to one of them, ``[U]``."""
+    """Computes the squared distance of every embedding to that of one row, ``[U]``."""
     products = (errors @ errors[row]) * (features @ features[row])
     return geometry.from_products(squared_norms, squared_norms[row], products)
 

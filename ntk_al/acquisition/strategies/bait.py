@@ -1,4 +1,4 @@
-"""BAIT: the batch that leaves the least variance, as the Fisher information bounds it."""
+"""BAIT: the batch that minimizes a bound on the remaining variance by the Fisher information."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array, ArrayLike
 
 PRIOR = 1.0
-"""λ of the authors' code."""
+"""λ, as in the authors' code."""
 
 OVERSAMPLING = 2
-"""The forward pass chooses this many times k."""
+"""The forward pass chooses this many times k points; the backward pass removes the excess."""
 
 
 def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Forward–backward greedy Fisher information (Ash et al. 2021, arXiv:2106.09675, Alg. 1).
 
-    Minimizes tr((M + Σ_x I(x))⁻¹ I_U) over batches: 2k points are added greedily and k of them
-    taken away again. Each point that is looked at costs a rank-one (Woodbury) update.
+    It minimizes tr((M + Σ_x I(x))⁻¹ I_U) over batches: 2k points are added greedily, and k of them
+    are removed again. Each point that is added or removed costs one rank-one (Woodbury) update.
 
-    The Fisher information of the last layer is a matrix of Cd × Cd, and so are M and I_U. Here it
-    is the published approximation for many classes (Huseljic et al. 2024, arXiv:2404.08981, the
-    binary one): the task is whether the most likely class is right, so that I(x) = p (1 − p) h hᵀ,
-    of d × d, with p the largest probability of softmax and h the features.
+    The exact Fisher information of the last layer is a Cd × Cd matrix, and so are M and I_U. This
+    implementation uses the published binary approximation for many classes (Huseljic et al. 2024,
+    arXiv:2404.08981). It treats the task as whether the most likely class is correct, so that
+    I(x) = p (1 − p) h hᵀ is d × d, where p is the largest softmax probability and h the features.
 
-    Weights are those of the code of both papers: M is λI, λ = 1, plus L / (L + k) times the mean of
-    I over the L labeled points; a candidate's I(x) is multiplied by k / (L + k); I_U is the mean
-    over all points, labeled ones included. Utilities are what each candidate alone would take from
-    the trace; the first row that is returned is the first that was added and not taken away.
+    The weights follow the code of both papers. M is λI with λ = 1, plus L / (L + k) times the mean
+    of I over the L labeled points. A candidate's I(x) is multiplied by k / (L + k). I_U is the mean
+    of I over all points, labeled ones included. The utility of a candidate is the amount by which
+    it alone would lower the trace. The first row of the result is the first point that was added
+    and not removed.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     h = np.asarray(candidates.features, np.float64)
     embeddings = embedding(candidates.logits, h)
@@ -51,7 +57,7 @@ def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 
 def embedding(logits: ArrayLike, features: np.ndarray) -> np.ndarray:
-    """√(p (1 − p)) h, whose outer product with itself is the Fisher information, ``[U, d]``."""
+    """Computes √(p (1 − p)) h, ``[U, d]``, whose outer product with itself is I(x)."""
     p = softmax(logits).max(1)
     return np.sqrt(p * (1 - p))[:, None] * features
 
@@ -65,19 +71,19 @@ def forward_backward(
     k: int,
     tie_breaks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch S that makes tr((information + Σ_S x xᵀ)⁻¹ target) small.
+    """Chooses a batch S that makes tr((information + Σ_S x xᵀ)⁻¹ target) small.
 
     Args:
       embeddings: x, ``[U, d]``.
-      information: positive definite, ``[d, d]``.
-      target: positive semidefinite, ``[d, d]``.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      information: a positive definite matrix, ``[d, d]``.
+      target: a positive semidefinite matrix, ``[d, d]``.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
-      The rows ``[k]`` in the order in which they were added, and by how much each alone would lower
-      the trace, ``[U]``.
+      The rows in the order in which they were added, ``[k]``, and the amount by which each row
+      alone would lower the trace, ``[U]``.
     """
     traces = _Traces(embeddings, information, target)
     utilities = traces.gains()
@@ -109,11 +115,12 @@ def _labeled_embedding(given: CandidateSet) -> np.ndarray:
 
 
 class _Traces:
-    """What adding or taking away any one row would do to tr(P target), P = information⁻¹.
+    """How adding or removing any one row x would change tr(P target), with P = information⁻¹.
 
-    With quadratic = xᵀPx and numerator = xᵀP target Px it falls by numerator / (1 + quadratic) as x
-    is added, and grows by numerator / (1 − quadratic) as it is taken away. Both are kept for all
-    rows; an update of P by a row costs two products of them with a vector.
+    Let quadratic = xᵀPx and numerator = xᵀP target Px. The trace falls by
+    numerator / (1 + quadratic) when x is added, and grows by numerator / (1 − quadratic) when x is
+    removed. Both quantities are kept for all rows, so updating P by one row takes only two products
+    of the row matrix with a vector.
     """
 
     def __init__(self, rows: np.ndarray, information: np.ndarray, target: np.ndarray) -> None:

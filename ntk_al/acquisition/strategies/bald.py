@@ -1,4 +1,4 @@
-"""A utility from how much random draws of the network disagree."""
+"""BALD: how much the predictions of random draws of the network disagree."""
 
 from __future__ import annotations
 
@@ -15,24 +15,33 @@ from ntk_al.types import Array
 
 
 def bald(key: Array, candidates: CandidateSet, *, num_samples: int = 20) -> Utilities:
-    """Mutual information of label and weights, H[mean of p_t] − mean of H[p_t], in nats.
+    """Mutual information of the label and the weights, H[mean of p_t] − mean of H[p_t], in nats.
 
-    Bayesian active learning by disagreement (Houlsby et al. 2011, arXiv:1112.5745, Eq. 2), with the
-    Monte Carlo estimate of Gal et al. 2017 (arXiv:1703.02910, Section 3): p_t is the softmax of the
-    network under draw t of its dropout. How many draws there are is left open by the equation: 20
-    unless ``num_samples`` says otherwise, at the price of a prediction each; no estimate exceeds
-    the logarithm of their number. Whether candidates share a draw is left open, too, and changes no
-    expectation: each has its own, from the key, t and its id, so the order of the pool is nothing.
+    This is Bayesian active learning by disagreement (Houlsby et al. 2011, arXiv:1112.5745, Eq. 2)
+    with the Monte Carlo estimate of Gal et al. 2017 (arXiv:1703.02910, Section 3), where p_t is the
+    softmax of the network under draw t of its dropout. The equation leaves open how many draws
+    there are and whether candidates share them; sharing would not change any expectation. Here
+    every candidate has its own draws, made from the key, t and its id, so the result does not
+    depend on the order of the pool.
 
-    In sequential mode the draws remain those of the network as it was trained: a label of this
-    query takes its candidate away and changes nothing else, but each choice draws anew.
+    In a sequential query, the draws are always those of the network as it was trained. A revealed
+    label only removes its candidate, but every choice makes new draws.
+
+    Args:
+      key: PRNG key of the draws.
+      candidates: the candidates.
+      num_samples: the number of draws. Each costs one prediction, and no estimate can exceed the
+        logarithm of this number.
+
+    Raises:
+      ValueError: if a draw has logits that are not finite.
     """
     ids = jnp.asarray(candidates.ids, jnp.uint32)
     mean, entropies = jnp.zeros(()), jnp.zeros(())
     for draw in range(num_samples):
         keys = _keys_by_id(jax.random.fold_in(key, draw), ids)
         logits = sample_logits(candidates.network, keys, candidates.x)
-        # Running sums: all draws at once would be a [num_samples, U, C] array.
+        # Running sums avoid a [num_samples, U, C] array of all draws.
         mean = mean + jax.nn.softmax(logits) / num_samples
         entropies = entropies + criteria.entropy(logits) / num_samples
     information = jax.scipy.special.entr(mean).sum(-1) - entropies

@@ -1,4 +1,4 @@
-"""Core-set: cover the candidates with balls around labels, as small as they can be."""
+"""Core-set: cover the candidates with balls around labeled points that are as small as possible."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from ntk_al.types import Array
 
 
 def coreset(key: Array, candidates: CandidateSet, k: int) -> Choice:
-    """k-center greedy in the last features (Sener and Savarese 2018, arXiv:1708.00489, Alg. 1).
+    """Greedy k-center in the last features (Sener and Savarese 2018, arXiv:1708.00489, Alg. 1).
 
-    Distances are Euclidean. The paper measures them between activations of the last fully connected
-    layer; these are its inputs, which do not depend on the number of classes. Its Alg. 2 goes on to
-    improve the greedy answer by mixed integer programs that may leave out some points; most
-    comparisons, and this, take the greedy answer, whose radius is at most twice the smallest.
+    Distances are Euclidean. The paper measures them between the activations of the last fully
+    connected layer. This implementation uses the inputs of that layer, whose size does not depend
+    on the number of classes. Alg. 2 of the paper improves the greedy solution with mixed integer
+    programs that may leave some points uncovered. Like most comparisons, this implementation keeps
+    the greedy solution, whose radius is at most twice the smallest possible.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     space = feature_space(candidates, unit_length=False)
     rows, distances = k_center_greedy(
@@ -39,17 +45,18 @@ def k_center_greedy(
     k: int,
     tie_breaks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One after the other, the point that is farthest from all labeled and chosen points.
+    """Repeatedly chooses the point that is farthest from all labeled and chosen points.
 
     Args:
       features: ``[U, d]``.
-      to_labeled: squared distance to the nearest labeled point, ``[U]``.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      to_labeled: squared distance of each point to the nearest labeled one, ``[U]``.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
-      The rows in order ``[k]``, and the distance to the nearest labeled point, ``[U]``.
+      The rows in order, ``[k]``, and the distance of each point to the nearest labeled one,
+      ``[U]``.
     """
     squared = to_labeled
 

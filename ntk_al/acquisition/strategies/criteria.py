@@ -1,4 +1,4 @@
-"""MLMOC, EMOC, EER and flips: what a label would change, by the criteria of ``lookahead``."""
+"""MLMOC, EMOC, EER and flips: the criteria of ``lookahead`` as strategies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from ntk_al.types import Array
 
 
 def of_criterion(name: str) -> Utility:
-    """The utility of a criterion, a key of ``lookahead.CRITERIA``.
+    """Makes the utility of a criterion.
 
-    As long as no label was revealed within the query it is ``lookahead.score``, tile by tile. After
-    that it is ``lookahead.score_posterior``, whose covariance takes in one label after the other.
+    Until a label is revealed within the query, utilities are those of ``lookahead.score``, computed
+    tile by tile. From then on they are those of ``lookahead.score_posterior``, with a posterior
+    that absorbs one label after another.
+
+    Args:
+      name: a key of ``lookahead.CRITERIA``.
     """
 
     def utility(key: Array, candidates: CandidateSet) -> Utilities:

@@ -1,4 +1,4 @@
-"""EV-GP: the batch that explains most of the variance."""
+"""EV-GP: the batch that explains the most variance."""
 
 from __future__ import annotations
 
@@ -18,13 +18,19 @@ from ntk_al.types import Array
 
 
 def explained_variance(key: Array, candidates: CandidateSet, k: int) -> Choice:
-    """EV-GP: the batch that explains most of the variance at the evaluation points, greedily.
+    """Greedily chooses the batch that explains the most variance at the evaluation points.
 
-    Σ_x k(x, B) (k(B, B) + λI)⁻¹ k(B, x) over the evaluation points x grows by
-    Σ_x S(x, j)² / (S_jj + λ) when j joins the batch B; labels do not enter (Hemachandra, Dai, Hou,
-    Ng and Low 2023, arXiv:2306.04454, criterion EV with its Gaussian-process form). They take the
-    kernel of the network at initialization, so as to choose before any training; here it is that of
-    the network as it is. The evaluation points are the candidates unless others are given.
+    The explained variance Σ_x k(x, B) (k(B, B) + λI)⁻¹ k(B, x), summed over the evaluation points
+    x, grows by Σ_x S(x, j)² / (S_jj + λ) when j joins the batch B. It does not depend on labels.
+    This is the criterion EV in its Gaussian-process form (Hemachandra, Dai, Hou, Ng and Low 2023,
+    arXiv:2306.04454). The paper uses the kernel of the network at initialization, in order to
+    choose before any training; this implementation uses the kernel of the trained network. The
+    evaluation points are the candidates unless others are given.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     belief = candidates.posterior
     before, utilities = facts(belief), np.asarray(_explained(belief, len(candidates.x)))
@@ -45,7 +51,7 @@ def explained_variance(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 @functools.partial(jax.jit, static_argnames="num_candidates")
 def _explained(belief: Posterior | FullPosterior, num_candidates: int) -> Array:
-    """By how much the variance would fall, for each candidate that is labeled, ``[U]``."""
+    """Computes by how much labeling each candidate would lower the variance, ``[U]``."""
     s = belief.covariance
     evaluation = slice(num_candidates if num_candidates < len(s) else 0, None)
     if isinstance(belief, FullPosterior):

@@ -1,4 +1,4 @@
-"""Expected gradient length: how hard a label would pull at the parameters."""
+"""Expected gradient length: how large the gradient of the loss would be for a new label."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 def expected_gradient_length(key: Array, candidates: CandidateSet) -> Utilities:
     """Σ_y p(y | x) ‖∂ℓ(f(x), y)/∂θ‖₂ (Settles, Craven and Ray 2008, Eq. 5), p = softmax f(x).
 
-    The loss is the squared one, so that with v_y = ∂ℓ/∂f = 2 (f(x) − y) the square of the length is
-    v_yᵀ Θ(x, x) v_y over all parameters. With ``options.readout`` "all_logits" that is what is
-    computed, for C backward passes; otherwise Θ(x, x) ≈ Θ_g(x, x) I_C as in all of the paper, for
-    one, which is exact for linear models and wide networks.
+    The loss is the squared loss. With v_y = ∂ℓ/∂f = 2 (f(x) − y), the squared length of the
+    gradient with respect to all parameters is v_yᵀ Θ(x, x) v_y. If ``options.readout`` is
+    ``"all_logits"``, this is computed exactly with C backward passes. Otherwise the approximation
+    Θ(x, x) ≈ Θ_g(x, x) I_C, which the look-ahead paper uses throughout, takes one backward pass; it
+    is exact for linear models and in the limit of wide networks.
+
+    Args:
+      key: unused.
+      candidates: the candidates.
     """
     del key
     if candidates.options.readout == ALL_LOGITS:
@@ -46,10 +51,15 @@ def _own_kernel_of_all_logits(given: CandidateSet) -> Array:
 
 @jax.jit
 def _expected_length(logits: Array, theta: Array | None) -> Array:
-    """Σ_y p_y √(v_yᵀ Θ v_y) for kernels ``[U, C, C]``, or the unit matrix; ``[U]``."""
+    """Σ_y p_y √(v_yᵀ Θ v_y), ``[U]``.
+
+    Args:
+      logits: ``[U, C]``.
+      theta: Θ(x, x) of each candidate, ``[U, C, C]``; ``None`` means the identity matrix.
+    """
 
     def of_example(f: Array, theta: Array | None) -> Array:
-        # v_y = 2 (f − e_y): the forms of all labels follow from fᵀΘf, Θf and the diagonal.
+        # As v_y = 2 (f − e_y), the values for all y follow from fᵀΘf, Θf and the diagonal of Θ.
         pulled = f if theta is None else jnp.matmul(theta, f, precision=_HIGHEST)
         own = jnp.ones_like(f) if theta is None else jnp.diagonal(theta)
         squared = 4 * (jnp.dot(f, pulled, precision=_HIGHEST) - 2 * pulled + own)

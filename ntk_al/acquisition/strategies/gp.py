@@ -1,4 +1,4 @@
-"""The expected model output change of a Gaussian process without any network."""
+"""The model output change of a Gaussian process, without any trained network."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ def gp(key: Array, candidates: CandidateSet) -> Utilities:
     """‖e_j‖ Σ_x |w(x, j)|: the output change of a Gaussian process with an infinite-width kernel.
 
     The paper's baseline "GP" applies the expected model output change of Freytag et al. (ECCV 2014)
-    and Käding et al. (BMVC 2018) to a Gaussian process; those define it for two classes and for
-    regression. What is open was chosen so that it is MLMOC (Eq. 13) without any trained network:
+    and Käding et al. (BMVC 2018) to a Gaussian process. These two papers define it for two classes
+    and for regression. The remaining choices were made so that the result is MLMOC (Eq. 13) without
+    a trained network:
 
-    - the prior has mean zero and, as covariance, the NNGP kernel of the network's twin: what an
-      infinitely wide network is before training (Lee et al. 2018, arXiv:1711.00165);
-    - classification is regression on one-hot labels with noise λ, the same for every class, as
-      Freytag et al. have it for ±1;
-    - a candidate's label is the most likely one, argmax of the process's mean, where EMOC takes an
-      expectation, for which a regression has no class probabilities;
-    - a change is measured from the process's own mean, ``reference="linearized"`` in the words of
-      ``lookahead``, whatever the options say: there is no network to measure from.
+    - The prior has mean zero, and its covariance is the NNGP kernel of the network's twin. This is
+      the distribution of an infinitely wide network before training (Lee et al. 2018,
+      arXiv:1711.00165).
+    - Classification is treated as regression on one-hot labels with the same noise λ for every
+      class, just as Freytag et al. treat the labels ±1.
+    - The label of a candidate is the most likely one, the argmax of the process's mean. EMOC would
+      take an expectation, but a regression has no class probabilities.
+    - Changes are measured from the process's own mean, which ``lookahead`` calls
+      ``reference="linearized"``. ``options.reference`` is ignored, because there is no network to
+      measure from.
+
+    Args:
+      key: unused.
+      candidates: the candidates.
     """
     del key
     belief = _belief(candidates)
@@ -43,18 +50,18 @@ def gp(key: Array, candidates: CandidateSet) -> Utilities:
 
 
 def gp_outputs(candidates: CandidateSet) -> Array:
-    """The mean of the Gaussian process at the candidates, ``[U, C]``."""
+    """Computes the mean of the Gaussian process at the candidates, ``[U, C]``."""
     return _belief(candidates).mean[: len(candidates.x)]
 
 
 def _belief(candidates: CandidateSet) -> Posterior:
-    """The Gaussian process given every label so far; its mean takes the place of logits, too."""
+    """Computes the Gaussian process given all labels so far; its mean also serves as logits."""
     belief = candidates.conditioned(_condition)
     return dataclasses.replace(belief, logits=belief.mean)
 
 
 def _condition(given: CandidateSet) -> Posterior:
-    """The Gaussian process given the labeled set."""
+    """Computes the Gaussian process given the labeled set."""
     num_points, num_classes = given.problem.with_one_set().pool_logits.shape
     return posterior.condition(
         twin_blocks(given, "nngp"),

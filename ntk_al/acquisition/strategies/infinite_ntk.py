@@ -14,10 +14,15 @@ from ntk_al.types import Array, GramBlocks
 def infinite_ntk(key: Array, candidates: CandidateSet) -> Utilities:
     """``options.criterion`` with the infinite-width tangent kernel of the network's twin.
 
-    The paper compares with "the infinite NTK" and does not define it, and its released code has
-    none. Here it is Eq. 11 with only the kernel exchanged: f is still the trained network and
-    R = Y − f(X_L) its residual, so the comparison tells what the empirical kernel has learned. The
-    kernel is that of the network's twin, which has no BatchNorm (``kernels.twins``).
+    The paper compares with "the infinite NTK" but does not define it, and its released code does
+    not contain it. This implementation uses Eq. 11 and replaces only the kernel: f is still the
+    trained network, and R = Y − f(X_L) is its residual. A comparison with MLMOC therefore shows
+    what the empirical kernel has learned. The twin of the network has no BatchNorm, see
+    ``kernels.infinite.twins``.
+
+    Args:
+      key: unused.
+      candidates: the candidates.
     """
     del key
     belief, options = candidates.conditioned(_condition), candidates.options
@@ -31,9 +36,13 @@ def infinite_ntk(key: Array, candidates: CandidateSet) -> Utilities:
 
 
 def twin_blocks(given: CandidateSet, kind: str) -> GramBlocks:
-    """Blocks of a kernel of the network's infinite-width twin, ``"ntk"`` or ``"nngp"``.
+    """Computes the blocks of a kernel of the network's infinite-width twin.
 
-    The query points are the candidates and then the evaluation points, if there are others.
+    The query points are the candidates, followed by the evaluation points, if any.
+
+    Args:
+      given: the candidates.
+      kind: ``"ntk"`` or ``"nngp"``.
     """
     return kernels.infinite_blocks(
         given.network.module,
@@ -45,12 +54,12 @@ def twin_blocks(given: CandidateSet, kind: str) -> GramBlocks:
 
 
 def twin_facts(candidates: CandidateSet, belief: Posterior) -> dict[str, float]:
-    """Ridge, condition number, and whether the twin's head was pooled (1) or flattened (0)."""
+    """Returns diagnostics: ridge, condition number, and whether the twin's head was pooled (1)."""
     return {**facts(belief), "pooled_head": float(_head(candidates) == "pooled")}
 
 
 def _condition(given: CandidateSet) -> Posterior:
-    """The network retrained under the infinite-width tangent kernel, before any further label."""
+    """Computes the posterior under the infinite-width tangent kernel before any further label."""
     logits = given.problem.with_one_set().pool_logits
     return posterior.condition(
         twin_blocks(given, "ntk"), given.residual, logits, ridge=given.options.ridge

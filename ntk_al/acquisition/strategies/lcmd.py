@@ -1,4 +1,4 @@
-"""LCMD: the farthest point of the largest cluster around labels, in the space of gradients."""
+"""LCMD: the farthest point in the largest cluster around labeled points, in gradient space."""
 
 from __future__ import annotations
 
@@ -24,11 +24,17 @@ _PROJECTION_SEED = 0
 def lcmd(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """LCMD-TP on sketched gradients (Holzmüller et al. 2023, JMLR 24(164), arXiv:2203.09410).
 
-    Largest cluster maximum distance in its mode TP: labeled points are centers of clusters, too.
-    The kernel is that of ∂g/∂θ over all parameters, randomly projected to 512 numbers, the one that
-    they recommend for it. They study regression, where the network has one output; here g is the
-    scalar read-out of the look-ahead strategies, Σ_c f_c / √C where ``options.readout`` is
-    "all_logits". The projection is the same for every key, so that calls can share the sketches.
+    LCMD means largest cluster maximum distance; in its mode TP, labeled points are cluster centers,
+    too. The kernel is the one that the authors recommend: that of ∂g/∂θ over all parameters,
+    randomly projected to 512 numbers. They study regression, where the network has one output. Here
+    g is the scalar read-out of the look-ahead strategies, or Σ_c f_c / √C if ``options.readout`` is
+    ``"all_logits"``. The projection does not depend on the key, so that calls can share the
+    sketches.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     sketches, start = candidates.once(_sketched)
     for row in candidates.observed_rows:
@@ -45,12 +51,12 @@ def lcmd(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Clusters:
-    """Points in the clusters of their nearest centers.
+    """An assignment of points to clusters, one around each center.
 
     Attributes:
-      squared: squared distance to the nearest center, ``[U]``.
-      center: number of that center, ``[U]``; the first where several are as near.
-      num_centers: how many there are.
+      squared: squared distance of each point to its nearest center, ``[U]``.
+      center: number of that center, ``[U]``; the lowest number if several are equally near.
+      num_centers: the number of centers.
     """
 
     squared: np.ndarray
@@ -59,11 +65,11 @@ class Clusters:
 
     @classmethod
     def around(cls, points: np.ndarray, centers: np.ndarray) -> Clusters:
-        """Clusters of points ``[U, m]`` around centers ``[L, m]``."""
+        """Assigns points ``[U, m]`` to centers ``[L, m]``."""
         return cls(*geometry.nearest(points, centers), len(centers))
 
     def joined(self, points: np.ndarray, row: int) -> Clusters:
-        """The clusters once one of the points is a center."""
+        """Returns the clusters after the point in one row has become a center, too."""
         squared = geometry.squared_distances(points, points[row : row + 1])[:, 0]
         nearer = squared < self.squared
         return Clusters(
@@ -73,7 +79,10 @@ class Clusters:
         )
 
     def in_largest(self) -> np.ndarray:
-        """Which points are in a cluster with the largest sum of squared distances, ``[U]``."""
+        """A mask of the points in the cluster with the largest sum of squared distances, ``[U]``.
+
+        If several clusters tie, the mask includes all of them.
+        """
         sums = np.bincount(self.center, self.squared, minlength=self.num_centers)
         sums = geometry.rounded(sums)
         return sums[self.center] == sums.max()
@@ -87,20 +96,21 @@ def largest_cluster_farthest(
     k: int,
     tie_breaks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One after the other, the farthest point of the cluster that is largest by then.
+    """Repeatedly chooses the farthest point in the cluster that is currently the largest.
 
     The size of a cluster is the sum of the squared distances of its points to its center.
 
     Args:
       points: ``[U, m]``.
-      clusters: of the points, around all centers that are known before.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      clusters: the points, assigned to the centers that are known at the start.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
-      The rows in order ``[k]``; and, before the first choice, the squared distances in the largest
-      cluster, those in other clusters less the largest of all, ``[U]``.
+      The rows in order, ``[k]``, and the utilities before the first choice, ``[U]``. The utility of
+      a point in the largest cluster is its squared distance to the center. For the other points the
+      largest squared distance of all is subtracted, so that they come later.
     """
     largest = float(clusters.squared.max())
     utilities = clusters.squared - largest * ~clusters.in_largest()

@@ -1,4 +1,4 @@
-"""MaxHerding: labels near to all points."""
+"""MaxHerding: labels that are close to all points."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 RADIUS = 1.0
-"""Radius of the kernel where none is adapted: the default of the authors' code."""
+"""Radius σ of the kernel if it is not adapted: the default of the authors' code."""
 
 
 def maxherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy generalized coverage (Bae, Noh and Sutherland 2024, arXiv:2407.12212).
 
-    Maximizes the mean over points x of max_{x'} k(x, x') over labeled and chosen points x', with
-    k(x, x') = exp(−‖x − x'‖² / σ²) and σ = 1 on features of length one, as in the authors' code.
-    The paper takes features of self-supervised learning; these are the network's own last ones.
+    It maximizes the mean over all points x of max_{x'} k(x, x'), where x' runs over the labeled and
+    chosen points. The kernel is k(x, x') = exp(−‖x − x'‖² / σ²) with σ = 1 on features of length
+    one, as in the authors' code. The paper uses features from self-supervised learning; this
+    implementation uses the last features of the network itself.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     space = feature_space(candidates, unit_length=True)
     rows, gains = greedy_coverage(

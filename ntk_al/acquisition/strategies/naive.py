@@ -1,4 +1,4 @@
-"""Naive retraining: the plain method that the kernel replaces."""
+"""Naive retraining, the expensive method that the kernel replaces."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from ntk_al.types import Array
 
 
 def naive(key: Array, candidates: CandidateSet) -> Utilities:
-    """``options.criterion`` after real retraining on each candidate (Section 2 of the paper).
+    """``options.criterion`` after really retraining with each candidate (Section 2 of the paper).
 
-    Every training starts from the network's own weights, on the labeled set and the candidate, as
-    ``options.retraining`` says; the paper names 15 epochs in Section 4, and leaves the rest open:
-    here it is the training of the experiment. One key serves for all of them, so that neither the
-    order of the examples nor their augmentation is a reason for scores to differ.
+    Every training starts from the network's own weights and uses the labeled set and the candidate,
+    with the settings of ``options.retraining``. Section 4 of the paper states 15 epochs and leaves
+    the rest open; in the experiments, the other settings are those of the main training. All
+    trainings use the same key, so that scores do not differ because of the order of the examples or
+    their augmentation.
+
+    Args:
+      key: PRNG key of every training.
+      candidates: the candidates.
 
     Raises:
-      ValueError: labels that are real targets, and not class ids.
+      ValueError: if labels are real-valued targets instead of class ids.
     """
     if np.ndim(candidates.y_labeled) != 1:
-        raise ValueError("naive retraining needs class ids [L], and the labels are real targets")
+        raise ValueError("naive retraining needs class ids [L], but the labels are real targets")
     x = candidates.x_known
     observed = [label for _, label in candidates.observed]
     y = np.append(np.asarray(candidates.y_labeled), observed).astype(np.int32)

@@ -1,4 +1,4 @@
-"""One step of SGD on each candidate."""
+"""One-step look-ahead: one step of SGD on each candidate."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from ntk_al.types import Array, PyTree
 def one_step(key: Array, candidates: CandidateSet) -> Utilities:
     """``options.criterion`` after one step of SGD on the candidate ("NN 1-step" of the paper).
 
-    θ' = θ − η ∇ Σ_c (f_c(x_j) − y_c)², with the rate η of ``options.retraining``. The paper leaves
-    the step open; here it is the plainest one: the squared loss, no momentum, no decay, BatchNorm
-    in inference mode, nothing linearized. Labels that come within a query do not move θ.
+    The step is θ' = θ − η ∇ Σ_c (f_c(x_j) − y_c)², where η is the learning rate of
+    ``options.retraining``. The paper does not specify the step, so this is the simplest one: the
+    squared loss, no momentum, no weight decay, and BatchNorm in inference mode. Nothing is
+    linearized. Labels that are revealed within a query do not change θ.
+
+    Args:
+      key: unused.
+      candidates: the candidates.
     """
     del key
     step = jnp.float32(candidates.options.retraining.learning_rate)

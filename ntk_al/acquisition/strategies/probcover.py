@@ -1,4 +1,4 @@
-"""ProbCover: balls of one radius around labels that cover as many points as possible."""
+"""ProbCover: balls of a fixed radius around labeled points, covering as many points as possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 PURITY = 0.95
-"""The least share of pure balls, α of the paper."""
+"""The smallest accepted share of pure balls, α in the paper."""
 
 _DIAMETER_SQUARED = 4.0
 _JUST_BELOW = 1 - 1e-9
@@ -23,14 +23,21 @@ _JUST_BELOW = 1 - 1e-9
 def probcover(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy maximum coverage by δ-balls (Yehuda et al. 2022, arXiv:2205.11320, Alg. 1).
 
-    δ is the largest radius at which 95 % of the balls around all points are pure, that is of one
-    class; classes are those of k-means into C clusters. The paper searches for it, here it is
-    computed: a ball is pure up to the distance of the nearest point of another class.
+    δ is the largest radius at which 95 % of the balls around all points are pure, which means that
+    all their points are in one class; the classes are C clusters from k-means. The paper searches
+    for δ. Here it is computed directly, because a ball is pure up to the distance of the nearest
+    point of another class.
 
-    The paper takes features of self-supervised learning; these are the network's own last ones,
-    scaled to length one as in the authors' code. Balls are open, as there, but for the copies of
-    their center. Points that are labeled cover theirs from the beginning. Once nothing is left to
-    cover, the key decides; the authors' code takes the first.
+    The paper uses features from self-supervised learning; this implementation uses the last
+    features of the network itself, scaled to length one as in the authors' code. Balls are open, as
+    in that code, but they always include the copies of their center. Labeled points cover their
+    balls from the start. Once nothing is left to cover, the key decides, whereas the authors' code
+    takes the first point.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     space = feature_space(candidates, unit_length=True)
     squared_radius = candidates.once(_squared_radius)
@@ -46,14 +53,20 @@ def probcover(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 
 def pure_radius(points: np.ndarray, classes: np.ndarray, purity: float = PURITY) -> float:
-    """The square of the largest radius of which a share of open balls is pure.
-
-    Infinite with one class.
+    """Computes the square of the largest radius at which a given share of open balls is pure.
 
     Args:
       points: ``[N, d]``.
-      classes: ``[N]``.
-      purity: the share.
+      classes: the class of each point, ``[N]``.
+      purity: the share of balls that must be pure.
+
+    Returns:
+      The squared radius; infinite if there is only one class.
+
+    Example:
+      >>> points = np.array([[0.0], [1.0], [3.0]])
+      >>> round(pure_radius(points, np.array([0, 0, 1]), purity=1.0), 6)
+      4.0
     """
     to_other_class = np.empty(len(points))
     for rows in geometry.tiles(len(points), len(points)):
@@ -61,7 +74,7 @@ def pure_radius(points: np.ndarray, classes: np.ndarray, purity: float = PURITY)
         squared[classes[rows, None] == classes] = np.inf
         to_other_class[rows] = squared.min(1)
     num_pure = math.ceil(round(purity * len(points), 6))
-    # Just below, so that rounding cannot put the pair of points that decided into one ball.
+    # Slightly less, so that rounding cannot put the two deciding points into the same ball.
     return float(np.sort(to_other_class)[len(points) - num_pure]) * _JUST_BELOW
 
 
@@ -74,21 +87,22 @@ def greedy_cover(
     k: int,
     tie_breaks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One after the other, the point whose ball covers most of what is not covered yet.
+    """Repeatedly chooses the point whose ball covers the most points that are not covered yet.
 
-    The graph of who covers whom is not held: distances are computed again when a point becomes
-    covered, in all twice.
+    The graph of which point covers which is not stored. Distances to a point are computed again
+    when it becomes covered, so each distance is computed at most twice.
 
     Args:
       features: ``[U, d]``.
-      covered: which points are covered from the beginning, ``[U]``.
-      squared_radius: of the balls.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      covered: a mask of the points that are covered from the start, ``[U]``.
+      squared_radius: the squared radius of the balls.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
 
     Returns:
-      The rows in order ``[k]``, and how many points each would have covered first, ``[U]``.
+      The rows in order, ``[k]``, and the number of uncovered points that each point would have
+      covered as the first choice, ``[U]``.
     """
 
     def balls(rows: np.ndarray | slice) -> np.ndarray:

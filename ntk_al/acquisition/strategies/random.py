@@ -1,4 +1,4 @@
-"""The baseline of all baselines."""
+"""Random queries, the basic baseline."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from ntk_al.types import Array
 
 
 def random(key: Array, candidates: CandidateSet) -> Utilities:
-    """Uniform sampling without replacement."""
+    """Uniform sampling without replacement; ``key`` decides the draw."""
     return Utilities(uniform_by_id(key, candidates.ids))

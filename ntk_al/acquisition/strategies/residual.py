@@ -15,10 +15,15 @@ from ntk_al.types import Array
 
 
 def residual(key: Array, candidates: CandidateSet) -> Utilities:
-    """‖e_j‖ = ‖y − mean(x_j)‖ with y = argmax f(x_j): the error alone, without its reach.
+    """‖e_j‖ = ‖y − mean(x_j)‖ with y = argmax f(x_j): the error, without its effect elsewhere.
 
-    A sanity baseline for MLMOC, which ranks much like it. It needs no kernel among candidates,
-    unless labels came within the query or all logits have their own.
+    This is a sanity baseline for MLMOC, whose ranking is often similar. It needs the kernel between
+    candidates only if labels were revealed within the query or ``options.readout`` is
+    ``"all_logits"``.
+
+    Args:
+      key: unused.
+      candidates: the candidates.
     """
     del key
     if candidates.observed or candidates.options.readout == ALL_LOGITS:
@@ -29,7 +34,7 @@ def residual(key: Array, candidates: CandidateSet) -> Utilities:
 
 
 def _points(given: CandidateSet) -> tuple[Factor, Points]:
-    """The posterior at the candidates but for their covariance, from Θ(L, L) and Θ(L, U)."""
+    """Computes the posterior at the candidates, without covariance, from Θ(L, L) and Θ(L, U)."""
     options, num_labeled = given.options, len(given.x_labeled)
     theta = kernels.gram(
         given.network,

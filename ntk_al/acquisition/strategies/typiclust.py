@@ -1,4 +1,4 @@
-"""TypiClust: the most typical point of each cluster that has no label yet."""
+"""TypiClust: the most typical point of each cluster, unlabeled clusters first."""
 
 from __future__ import annotations
 
@@ -12,28 +12,34 @@ from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
 
 MOST_CLUSTERS = 500
-"""More are never made, as in the authors' code."""
+"""Upper bound for the number of clusters, as in the authors' code."""
 
 LARGEST_SMALL_CLUSTER = 5
-"""Clusters of up to this many points come last, as in the authors' code, which drops them."""
+"""Clusters of up to this many points come last; the authors' code drops them."""
 
 NUM_NEIGHBORS = 20
-"""K of Eq. 4, as in the paper."""
+"""K in Eq. 4, as in the paper."""
 
 
 def typiclust(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Typical clustering (Hacohen, Dekel and Weinshall 2022, arXiv:2202.02794, Eq. 4 and Alg. 1).
 
-    k-means makes min(L + k, 500) clusters of all points. Clusters with the fewest labels come
-    first, among those the largest; each gives its point of the largest typicality,
-    (1/K Σ_i ‖x − x_i‖₂)⁻¹ over its K nearest neighbors.
+    k-means divides all points into min(L + k, 500) clusters. Clusters with the fewest labels come
+    first, and among these the largest ones. Each cluster contributes its most typical point. The
+    typicality of a point is (1/K Σ_i ‖x − x_i‖₂)⁻¹ over its K nearest neighbors.
 
-    The paper takes features of self-supervised learning; these are the network's own last ones,
-    scaled to length one as in the authors' code. Where the paper is silent that code is followed:
-    neighbors are the other unlabeled points of the same cluster, K is 20 or half of those if that
-    is less, and where k exceeds the number of clusters their order is gone through again. It
-    squares the distances of Eq. 4, which is not done here; and clusters of up to five points, which
-    it drops, come last, so that any k can be chosen.
+    The paper uses features from self-supervised learning; this implementation uses the last
+    features of the network itself, scaled to length one as in the authors' code. It also follows
+    that code where the paper gives no details: neighbors are the other unlabeled points of the same
+    cluster; K is 20, or half the number of these points if that is less; and if k exceeds the
+    number of clusters, the clusters are visited again in the same order. It differs from that code
+    in two ways: the distances of Eq. 4 are not squared, and clusters of up to five points come last
+    instead of being dropped, so that any k can be chosen.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     space = feature_space(candidates, unit_length=True)
     num = min(len(space.labeled) + len(space.observed) + k, MOST_CLUSTERS)
@@ -62,22 +68,23 @@ def most_typical(
     num_neighbors: int = NUM_NEIGHBORS,
     largest_small_cluster: int = LARGEST_SMALL_CLUSTER,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The most typical points of clusters, cluster after cluster.
+    """Chooses the most typical point of one cluster after another.
 
     Args:
       features: ``[U, d]``.
-      clusters: of the candidates, ``[U]``.
-      clusters_of_labels: of all labeled points, ``[L]``.
-      clusters_of_all: of all points, which tell how large a cluster is, ``[N]``.
-      available: which may be chosen, ``[U]``.
-      k: how many.
-      tie_breaks: among equals the largest of these is chosen, ``[U]``.
+      clusters: the cluster of each candidate, ``[U]``.
+      clusters_of_labels: the cluster of each labeled point, ``[L]``.
+      clusters_of_all: the cluster of each of all N points, which gives the sizes, ``[N]``.
+      available: a mask of the rows that may be chosen, ``[U]``.
+      k: how many rows to choose.
+      tie_breaks: among rows of equal value, the one with the largest number wins, ``[U]``.
       num_neighbors: K.
       largest_small_cluster: clusters of up to this many points come last.
 
     Returns:
-      The rows in order ``[k]``; and utilities ``[U]``: 1 / (1 + mean distance to the neighbors)
-      less the position of the cluster, which is from 0, so that clusters do not overlap.
+      The rows in order, ``[k]``, and utilities, ``[U]``. A utility is 1 / (1 + mean distance to the
+      neighbors), which is at most 1, minus the position of the cluster, counted from 0. The
+      utilities of different clusters therefore do not overlap.
     """
     num = int(clusters_of_all.max()) + 1
     sizes = np.bincount(clusters_of_all, minlength=num)
@@ -111,9 +118,12 @@ def most_typical(
 
 
 def mean_distances(points: np.ndarray, num_neighbors: int) -> np.ndarray:
-    """Mean distance of each point to its nearest others, one over its typicality, ``[N]``.
+    """Computes the mean distance of each point to its nearest neighbors, 1 / typicality, ``[N]``.
 
-    Others are ``num_neighbors``, or half of the points if that is less; alone, a point is at zero.
+    Args:
+      points: ``[N, d]``.
+      num_neighbors: the number of neighbors, or half of the points if that is less. A point
+        without any neighbor has the mean distance zero.
     """
     num = min(num_neighbors, max(1, len(points) // 2), len(points) - 1)
     if num == 0:

@@ -1,4 +1,4 @@
-"""UHerding: labels near to the points that are uncertain."""
+"""UHerding: labels that are close to uncertain points."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ from ntk_al.types import Array
 def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """Greedy uncertainty coverage (Bae, Oliveira and Sutherland 2025, arXiv:2412.20644, Alg. 1).
 
-    MaxHerding with points weighted by their uncertainty U(x) = 1 − (p₍₁₎ − p₍₂₎), p the softmax of
-    f(x) / τ, and with the adaptation of the paper: σ is the smallest distance between two different
-    labeled features (1 if there are no two), and τ calibrates the probabilities.
+    This is MaxHerding with points weighted by their uncertainty U(x) = 1 − (p₍₁₎ − p₍₂₎), where p
+    is the softmax of f(x) / τ. Its parameters adapt as in the paper: σ is the smallest distance
+    between two different labeled features (1 if there are no two), and τ calibrates the
+    probabilities.
 
-    Its code finds τ with a network that it trains on 70 % of the labels and tests on the others. A
-    query trains no network, so τ is that of a ridge regression on the last features, left-one-out
-    in closed form (see ``calibration``); it is computed once, from the labels before the query. If
-    no point is uncertain at all, U is one.
+    The authors' code finds τ with a network that it trains on 70 % of the labels and tests on the
+    rest. A query does not train a network here, so τ is taken from a ridge regression on the last
+    features, whose leave-one-out predictions have a closed form (see ``calibration``). It is
+    computed once, from the labels known before the query. If no point is uncertain at all, U is set
+    to one everywhere.
+
+    Args:
+      key: PRNG key that breaks ties.
+      candidates: the candidates.
+      k: how many to choose.
     """
     space = feature_space(candidates, unit_length=True)
     temperature = candidates.once(_temperature)
@@ -44,13 +51,13 @@ def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
 
 def margin_uncertainty(logits: np.ndarray) -> np.ndarray:
-    """1 − (p₍₁₎ − p₍₂₎) of the softmax, ``[U, C]`` to ``[U]``."""
+    """Computes 1 − (p₍₁₎ − p₍₂₎) of the softmax, ``[U]``, from logits ``[U, C]``."""
     p = np.sort(softmax(logits), axis=1)
-    return p[:, :-1].sum(1) + p[:, -2]  # 1 − p₍₁₎ would round off what is left of it
+    return p[:, :-1].sum(1) + p[:, -2]  # if p₍₁₎ is nearly 1, 1 − p₍₁₎ would lose all digits
 
 
 def smallest_distance(points: np.ndarray) -> float:
-    """The smallest distance between two different points, infinite if all are equal."""
+    """Computes the smallest distance between two different points; infinite if all are equal."""
     smallest = np.inf
     for rows in geometry.tiles(len(points), len(points)):
         squared = geometry.squared_distances(points[rows], points)
@@ -69,7 +76,7 @@ def _between_labeled(given: CandidateSet) -> float:
 
 
 def _to_observed(space: FeatureSpace) -> float:
-    """The smallest distance of a point labeled within the query to another labeled one."""
+    """Computes the smallest distance from a point labeled within the query to a labeled point."""
     observed = space.candidates[space.observed]
     if not len(observed):
         return np.inf

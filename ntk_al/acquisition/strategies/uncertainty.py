@@ -1,4 +1,4 @@
-"""What the softmax of the present outputs is least sure of."""
+"""Uncertainty sampling: candidates whose predicted class is least certain."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ntk_al.types import Array
 
 
 def entropy(key: Array, candidates: CandidateSet) -> Utilities:
-    """Entropy of softmax (Shannon 1948; Settles 2009, Section 3.1)."""
+    """The entropy of the softmax (Shannon 1948; Settles 2009, Section 3.1)."""
     del key
     return Utilities(criteria.entropy(candidates.logits))
 
 
 def margin(key: Array, candidates: CandidateSet) -> Utilities:
-    """Smallest p₍₁₎ − p₍₂₎ of softmax first, so its negative (Scheffer et al. 2001)."""
+    """The negative margin −(p₍₁₎ − p₍₂₎) of the softmax (Scheffer et al. 2001)."""
     del key
     best = jax.lax.top_k(jax.nn.softmax(candidates.logits), 2)[0]
     return Utilities(best[:, 1] - best[:, 0])
 
 
 def least_confidence(key: Array, candidates: CandidateSet) -> Utilities:
-    """1 − p₍₁₎ of softmax (Lewis and Gale 1994)."""
+    """1 − p₍₁₎ of the softmax (Lewis and Gale 1994)."""
     del key
     return Utilities(1 - jax.nn.softmax(candidates.logits).max(1))

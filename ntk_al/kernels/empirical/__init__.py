@@ -1,1 +1,1 @@
-"""The empirical tangent kernel: planned, recorded layer by layer, multiplied in tiles."""
+"""The empirical tangent kernel: a plan, a record of every layer, and products of tiles."""

@@ -1,9 +1,9 @@
-"""One batched forward and backward pass that records what every layer's gradient is made of.
+"""One batched forward and backward pass that records the factors of every layer's gradient.
 
-A known layer's input is recorded, and a zero is added to its output: the gradient with respect to
-that zero is ∂g/∂y. All samples go through as one batch (``vmap`` of one sample, which XLA merges
-into the batch of each convolution), so a sample's record is its own by construction, whatever the
-network does with its axes.
+For each layer with a rule, the pass records the input and adds a zero to the output y. The gradient
+with respect to that zero is ∂g/∂y. All samples pass as one batch: a ``vmap`` over single samples,
+which XLA merges into the batch of each convolution. The records of different samples therefore
+never mix, whatever the network does with its axes.
 """
 
 from __future__ import annotations
@@ -32,9 +32,16 @@ Shape = tuple[int, ...]
 
 
 def survey(network: Network, x: ArrayLike) -> tuple[tuple[Layer, ...], tuple[Leaf, ...]]:
-    """Which parameters of a network a rule covers, and which it does not, from shapes alone.
+    """Finds the parameters that a rule covers and those that no rule covers, from shapes alone.
 
-    Remembered for each network architecture and shape of an example.
+    The result is cached for each architecture and example shape.
+
+    Args:
+      network: the network.
+      x: inputs, ``[N, ...]``.
+
+    Returns:
+      The parameters with a rule, and those without one on which the logits depend.
     """
     leaves, treedef = jax.tree_util.tree_flatten(network.variables)
     shapes = tuple((leaf.shape, jnp.dtype(leaf.dtype)) for leaf in leaves)
@@ -45,7 +52,15 @@ def survey(network: Network, x: ArrayLike) -> tuple[tuple[Layer, ...], tuple[Lea
 def capture(
     network: Network, x: Array, layers: tuple[Layer, ...], leaves: tuple[Leaf, ...], readout: str
 ) -> Factors:
-    """The factors of the gradient of g at inputs ``[N, ...]``, for these layers and leaves."""
+    """Computes the factors of the gradient of g at inputs ``[N, ...]``.
+
+    Args:
+      network: the network.
+      x: inputs, ``[N, ...]``.
+      layers: the layers whose factors are recorded.
+      leaves: the parameters without a rule whose gradients are recorded.
+      readout: a key of ``READOUTS``, the read-out g.
+    """
     flat = flax.traverse_util.flatten_dict(_plain(network.params))
     zeros = tuple(
         tuple(jnp.zeros(y.shape, jnp.promote_types(y.dtype, jnp.float32)) for y in layer.outputs)
@@ -94,7 +109,7 @@ def _survey(
     calls: dict[Path, list[tuple[Any, ...]]] = collections.defaultdict(list)
 
     def logits(outside: PyTree, inside: PyTree, others: PyTree, x: Array) -> Array:
-        """Parameters as covered calls use them are ``inside``; all other uses are ``outside``."""
+        """Takes parameters from ``inside`` in covered calls and from ``outside`` elsewhere."""
 
         def record(call: linen.Call, rule: LayerRule) -> Array:
             module, (x,) = call.module, call.args
@@ -112,8 +127,8 @@ def _survey(
     others = {name: value for name, value in variables.items() if name != "params"}
     example = jax.ShapeDtypeStruct(example_shape, dtype)
     program = jax.make_jaxpr(logits)(params, params, others, example)
-    # A parameter that is also used outside of the calls that were seen, as a tied embedding is,
-    # would miss a part of its gradient: the rule covers it only if that use is nowhere.
+    # If a parameter is also used outside the recorded calls, like a tied embedding, its rule would
+    # miss a part of the gradient. A rule covers a parameter only if there is no such use.
     outside = dict(zip(params, program.jaxpr.invars, strict=False))
     used = {id(v) for equation in program.jaxpr.eqns for v in equation.invars}
     layers = tuple(
@@ -122,7 +137,7 @@ def _survey(
         if path in calls and id(outside[path]) not in used
     )
     covered = {layer.path for layer in layers}
-    # A parameter that the logits do not depend on has the gradient zero, and is left out.
+    # If the logits do not depend on a parameter, its gradient is zero, so it is left out.
     leaves = tuple(
         Leaf(path, math.prod(leaf.shape))
         for path, leaf in params.items()
@@ -135,8 +150,8 @@ def _survey(
 def _intercept_layers(
     visit: Callable[[linen.Call, LayerRule], Array], *, warn: bool = False
 ) -> Iterator[None]:
-    """Within this block, ``visit`` stands in for the calls that a rule covers."""
-    # Inside of nn.scan, nn.remat and the like, values belong to another trace than the samples.
+    """Within this block, ``visit`` replaces the calls that a rule covers."""
+    # Inside nn.scan, nn.remat and the like, values belong to a different trace than the samples.
     outer = _trace_state()
 
     def rule_of(call: linen.Call) -> LayerRule | None:
@@ -148,7 +163,7 @@ def _intercept_layers(
             return rule
         if warn:
             logging.getLogger(__name__).warning(
-                "the layer %s uses %s, which has no fast rule; its gradient is exact, and slow",
+                "the layer %s uses %s, which has no fast rule; its gradient is exact but slow",
                 "/".join(call.module.path),
                 rule,
             )
@@ -163,5 +178,5 @@ def _trace_state() -> object:
 
 
 def _plain(tree: PyTree) -> PyTree:
-    """Nested dicts, where ``params`` may be a FrozenDict."""
+    """Turns ``params``, which may be a FrozenDict, into nested dicts."""
     return flax.core.unfreeze(tree)

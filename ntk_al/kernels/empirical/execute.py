@@ -1,8 +1,8 @@
-"""Carries out a plan: records the factors of every sample once, and multiplies pairs of tiles.
+"""Carries out a plan: records the factors of every sample, and multiplies pairs of tiles.
 
-Everything is driven from Python in a few small compiled programs of fixed shapes. In one large
-program XLA would keep all temporaries at once, and in a loop primitive convolutions run an order of
-magnitude slower on CPUs.
+Python drives a few small compiled programs of fixed shapes. In one large program, XLA would keep
+all temporaries at once, and inside a loop primitive, convolutions run an order of magnitude slower
+on CPUs.
 """
 
 from __future__ import annotations
@@ -36,11 +36,24 @@ def kernel_blocks(
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
 ) -> tuple[list[Array], list[Array]]:
-    """Blocks Θ(sets[i], sets[j]) for each pair (i, j), and the diagonals of Θ for some sets.
+    """Computes the blocks Θ(sets[i], sets[j]) for some pairs (i, j), and some diagonals.
+
+    Args:
+      network: the network.
+      sets: sets of inputs, ``[N_i, ...]`` each.
+      pairs: the pairs (i, j) of sets for which a block is computed.
+      diagonals: the sets i for which the diagonal of Θ(sets[i], sets[i]) is computed.
+      readout: a key of ``READOUTS``.
+      precision: one of ``PRECISIONS``.
+      memory_budget: bytes on each device; ``None`` allows most of the free memory.
+      mesh: devices that share the work; ``None`` means one device.
+
+    Returns:
+      The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``.
 
     Raises:
-      ValueError: a budget that is too small; a kernel that is not finite, with the layer where that
-        begins.
+      ValueError: if the budget is too small, or the kernel is not finite; the message names the
+        first layer that is not.
     """
     mesh = sharding.automatic(mesh)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh)
@@ -123,7 +136,7 @@ def _add_group(
     samples: Mapping[Tile, Array],
     chunk: int,
 ) -> TiledKernel:
-    """Adds the steps of a group; what is kept of the samples is freed before the next group."""
+    """Adds the steps of a group; what it keeps of the samples is freed before the next group."""
     kept = {tile: _record(setting, group, network, x, chunk) for tile, x in samples.items()}
     for number, step in enumerate(group.steps):
         of_step = {tile: of_group[number] for tile, of_group in kept.items()}
@@ -132,7 +145,7 @@ def _add_group(
 
 
 def _record(setting: Setting, group: Group, network: Network, tile: Array, chunk: int) -> Kept:
-    """What is kept of the samples of one tile, recorded chunk by chunk."""
+    """Records the samples of one tile chunk by chunk, and returns what the steps keep of them."""
     size = len(tile) // setting.num_devices
     if chunk >= size:
         return programs.keep(setting, group, programs.record(setting, group, network, tile))
@@ -152,7 +165,7 @@ def _record(setting: Setting, group: Group, network: Network, tile: Array, chunk
 def _add_step(
     setting: Setting, kernel: TiledKernel, step: Step, kept: Mapping[Tile, PyTree]
 ) -> TiledKernel:
-    """Adds the part of one step."""
+    """Adds the contribution of one step to the kernel."""
     if isinstance(step, LayerPairs):
         return kernel.map(
             lambda theta, i, j: programs.add_pairs(setting, step, theta, kept[i], kept[j]),

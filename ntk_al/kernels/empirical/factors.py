@@ -1,4 +1,4 @@
-"""What is recorded of a network: its layers, and the factors of which their gradients are made."""
+"""The records of a network: its layers, and the factors that make up their gradients."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ntk_al.types import Array
 Path = tuple[str, ...]
 
 Factor = tuple[tuple[Array, ...], tuple[Array, ...]]
-"""The inputs, and the output gradients, of the calls of one layer, ``[N, ...]`` each."""
+"""The inputs and the output gradients of all calls of one layer, ``[N, ...]`` each."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A parameter W that a rule covers, and the calls of its layer; shapes are of one sample.
+    """A parameter W that a rule covers, and the calls of its layer. Shapes are those of one sample.
 
-    Each call computes ``y_t = Wᵀ p_t`` at its output positions t, in each group of channels, where
-    p_t is a patch of its input, see ``layers``.
+    Each call computes ``y_t = Wᵀ p_t`` at every output position t and in every group of channels,
+    where p_t is a patch of its input (see ``layers``).
 
     Attributes:
-      path: where the parameter is in ``params``.
-      rules: one for each call of the layer, in order.
+      path: the path of the parameter in ``params``.
+      rules: one rule for each call of the layer, in order.
       inputs: shape ``[...]`` of the input of each call.
       outputs: shape ``[...]`` of the output of each call.
     """
@@ -38,48 +38,48 @@ class Layer:
 
     @functools.cached_property
     def num_positions(self) -> int:
-        """Output positions T of all calls together."""
+        """T, the number of output positions of all calls together."""
         return sum(num_positions for num_positions, _, _ in self._output_gradients)
 
     @property
     def num_groups(self) -> int:
-        """Groups G of channels, each with its own part of W."""
+        """G, the number of channel groups, each with its own part of W."""
         return self._output_gradients[0][1]
 
     @property
     def num_channels(self) -> int:
-        """Output channels c of a group: the columns of W."""
+        """c, the number of output channels in a group, or columns of W."""
         return self._output_gradients[0][2]
 
     @property
     def patch_size(self) -> int:
-        """Entries k of a patch in a group: the rows of W."""
+        """k, the number of entries of a patch in a group, or rows of W."""
         return self.num_windows * self.window_size
 
     @property
     def num_windows(self) -> int:
-        """Windows into which a patch falls apart."""
+        """The number of windows into which a patch can be split."""
         return self.rules[0].num_windows
 
     @functools.cached_property
     def window_size(self) -> int:
-        """Entries of a patch that lie in one window."""
+        """The number of entries of a patch in one window."""
         window = functools.partial(self.rules[0].window, index=0)
         return jax.eval_shape(window, _one_sample(self.inputs[0])).shape[3]
 
     @property
     def num_parameters(self) -> int:
-        """Entries of W, and of the row that a sample's gradient makes."""
+        """The number of entries of W, and thus of a sample's row of the Jacobian."""
         return self.num_groups * self.patch_size * self.num_channels
 
     @property
     def num_factor_entries(self) -> int:
-        """Entries of the inputs and output gradients of one sample."""
+        """The number of entries of the inputs and output gradients of one sample."""
         return sum(math.prod(a.shape) for a in (*self.inputs, *self.outputs))
 
     @functools.cached_property
     def _output_gradients(self) -> tuple[tuple[int, ...], ...]:
-        """Shape ``[T, G, c]`` of the output gradients δ of each call."""
+        """The shape ``[T, G, c]`` of the output gradients δ of each call."""
         return tuple(
             jax.eval_shape(rule.output_gradients, _one_sample(y)).shape[1:]
             for rule, y in zip(self.rules, self.outputs, strict=True)
@@ -88,7 +88,12 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """A parameter without a rule; its gradient for each sample is taken as it is."""
+    """A parameter without a rule; the gradient of each sample is used directly.
+
+    Attributes:
+      path: the path of the parameter in ``params``.
+      size: its number of entries.
+    """
 
     path: Path
     size: int
@@ -96,12 +101,12 @@ class Leaf:
 
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """What one pass records of N samples.
+    """The records of N samples from one pass.
 
     Attributes:
       inputs: for each layer, the input of each of its calls, ``[N, ...]``.
       gradients: for each layer, ∂g/∂y of each of its calls, ``[N, ...]``.
-      leaves: for each leaf ∂g/∂θ, ``[N, size]``.
+      leaves: for each leaf, ∂g/∂θ, ``[N, size]``.
     """
 
     inputs: tuple[tuple[Array, ...], ...]

@@ -1,4 +1,4 @@
-"""Refuses a kernel that is not finite, and names the place in the network where that begins."""
+"""Rejects a kernel that is not finite, and names the first place in the network that is not."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ from ntk_al.types import Array, ArrayLike, PyTree
 def check(
     kernel: Sequence[Array], network: Network, sets: tuple[ArrayLike, ...], readout: str
 ) -> None:
-    """Raises ValueError unless these arrays, the kernel of these sets of samples, are finite."""
+    """Raises ValueError unless the kernel is finite.
+
+    Args:
+      kernel: the arrays of the kernel.
+      network: the network whose kernel it is.
+      sets: the sets of inputs between which it was computed.
+      readout: the read-out for which it was computed.
+
+    Raises:
+      ValueError: if the kernel is not finite; the message names the first layer that is not.
+    """
     if not checks.is_traced(kernel) and not _is_finite(kernel):
         place = _first_not_finite(network, sets, readout)
         raise ValueError(f"the kernel is not finite{place}. {DIVERGED}")
 
 
 def _first_not_finite(network: Network, sets: tuple[ArrayLike, ...], readout: str) -> str:
-    """Names what stops being finite: a diagnosis, made only after a failure."""
+    """Names the first value that is not finite; this diagnosis runs only after a failure."""
     for x in sets:
         for name, arrays in _recorded(network, x, readout):
             if not _is_finite(arrays):
@@ -34,7 +44,7 @@ def _first_not_finite(network: Network, sets: tuple[ArrayLike, ...], readout: st
 
 
 def _recorded(network: Network, x: ArrayLike, readout: str) -> Iterator[tuple[str, PyTree]]:
-    """Names and values of all that is recorded of the samples of a set, chunk by chunk."""
+    """Yields the name and the value of every record of a set's samples, chunk by chunk."""
     layers, leaves = survey(network, x)
     record = jax.jit(capture, static_argnums=(2, 3, 4))
     names = ["/".join(layer.path[:-1]) for layer in layers]

@@ -1,6 +1,7 @@
-"""The tangent kernel of every pair of logits, LC × LC, the plainest way: Jacobian times Jacobian.
+"""The tangent kernel of every pair of logits, computed directly: Jacobian times Jacobian.
 
-For small problems, and to see what the kernel of one read-out leaves out.
+This kernel has shape ``[LC, LC]``. It is meant for small problems, and to show how well the kernel
+of one read-out approximates it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ntk_al.network import Network
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
-_CHUNK = 16  # samples that are differentiated at once
+_CHUNK = 16  # how many samples are differentiated at a time
 
 
 def full_gram(
@@ -26,16 +27,21 @@ def full_gram(
     *,
     memory_budget: int | None = None,
 ) -> Array:
-    """Θ(x1 c, x2 d) = ⟨∂f_c(x1)/∂θ, ∂f_d(x2)/∂θ⟩, ``[N1·C, N2·C]``; logit c of n is row n·C + c.
+    """Computes ⟨∂f_c(x1)/∂θ, ∂f_d(x2)/∂θ⟩ for all pairs of inputs and all pairs of logits c, d.
 
     Args:
       network: the trained network.
       x1: inputs, ``[N1, ...]``.
       x2: inputs, ``[N2, ...]``; ``None`` means ``x1``.
-      memory_budget: bytes for Jacobians and result; ``None`` means most of what is free.
+      memory_budget: bytes for the Jacobians and the result; ``None`` allows most of the free
+        memory.
+
+    Returns:
+      ``[N1·C, N2·C]``; row n·C + c belongs to logit c of input n, and columns likewise.
 
     Raises:
-      TypeError, ValueError: as ``gram``; Jacobians that do not fit the budget.
+      TypeError: as ``kernels.gram``.
+      ValueError: as ``kernels.gram``, or if the Jacobians exceed the budget.
     """
     sets = {"x1": x1} if x2 is None else {"x1": x1, "x2": x2}
     rows = _rows(network, sets, memory_budget)
@@ -45,16 +51,20 @@ def full_gram(
 def full_blocks(
     network: Network, x_labeled: ArrayLike, x_query: ArrayLike, *, memory_budget: int | None = None
 ) -> GramBlocks:
-    """The blocks for ``full_posterior.condition``; the query points are candidates and E.
+    """Computes the blocks of the kernel of all logits, for ``full_posterior.condition``.
 
     Args:
       network: the trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
-      x_query: query points, ``[Q, ...]``.
+      x_query: query points, which are both candidates and evaluation points, ``[Q, ...]``.
       memory_budget: see ``full_gram``.
 
+    Returns:
+      Blocks in which every point has C rows, as in ``full_gram``.
+
     Raises:
-      TypeError, ValueError: as ``full_gram``.
+      TypeError: as ``full_gram``.
+      ValueError: as ``full_gram``.
     """
     rows = _rows(network, {"x_labeled": x_labeled, "x_query": x_query}, memory_budget)
     labeled, query = rows["x_labeled"], rows["x_query"]
@@ -69,7 +79,19 @@ def full_blocks(
 
 
 def full_diagonal(network: Network, x: ArrayLike) -> Array:
-    """Θ(x, x) of each sample with itself, ``[N, ...]`` to ``[N, C, C]``."""
+    """Computes the C × C kernel of each input with itself.
+
+    Args:
+      network: the trained network.
+      x: inputs, ``[N, ...]``.
+
+    Returns:
+      ``[N, C, C]``.
+
+    Raises:
+      TypeError: as ``kernels.gram``.
+      ValueError: as ``kernels.gram``.
+    """
     checks.inputs("x", x)
     network.check(x)
     return _finite(_in_chunks(_own, network, x))
@@ -78,7 +100,7 @@ def full_diagonal(network: Network, x: ArrayLike) -> Array:
 def _rows(
     network: Network, sets: dict[str, ArrayLike], memory_budget: int | None
 ) -> dict[str, Array]:
-    """∂f/∂θ of every logit of the samples of each set, ``[N, C, P]``."""
+    """Computes ∂f/∂θ for every logit and every sample of each set, ``[N, C, P]``."""
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
         checks.inputs(name, x)
@@ -91,9 +113,9 @@ def _rows(
     if needed > available:
         raise ValueError(
             f"the kernel of all logits needs about {math.ceil(needed / 2**20)} MiB for "
-            f"{num_rows} logits and {num_parameters} parameters, and {available // 2**20} MiB may "
-            "be used. Use readout='first_logit' or 'sum_logits', fewer examples or a smaller "
-            "network, or raise memory_budget"
+            f"{num_rows} logits and {num_parameters} parameters, but may use only "
+            f"{available // 2**20} MiB. Use readout='first_logit' or 'sum_logits', fewer examples "
+            "or a smaller network, or raise memory_budget"
         )
     return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
 
@@ -101,7 +123,7 @@ def _rows(
 def _in_chunks(
     function: Callable[[Network, Array], Array], network: Network, x: ArrayLike
 ) -> Array:
-    """A row-wise function in chunks of samples, of which the last may be smaller."""
+    """Applies a row-wise function to chunks of samples; the last chunk may be smaller."""
     starts = range(0, len(x), _CHUNK)
     return jnp.concatenate([function(network, jnp.asarray(x[i : i + _CHUNK])) for i in starts])
 

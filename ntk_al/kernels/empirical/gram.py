@@ -1,4 +1,4 @@
-"""Gram matrices of the tangent kernel: the public functions, and what they refuse."""
+"""Gram matrices of the tangent kernel: the public functions and the checks of their arguments."""
 
 from __future__ import annotations
 
@@ -21,27 +21,30 @@ def gram(
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
 ) -> Array:
-    """Θ(x1, x2) = ⟨∂g(x1)/∂θ, ∂g(x2)/∂θ⟩, the empirical tangent kernel of one read-out.
+    """Computes the empirical tangent kernel Θ(x1, x2) = ⟨∂g(x1)/∂θ, ∂g(x2)/∂θ⟩ of one read-out g.
 
-    The paper's Section 3.3: one scalar stands for all logits, so the kernel does not grow with C.
-    The kernel is exact for every Flax network; convolutions, Dense and Embed layers are fast.
+    One scalar read-out stands for all logits (Section 3.3 of the paper), so the kernel does not
+    grow with C. It is exact for every Flax network, and fast for those that consist mainly of
+    convolutions and of Dense and Embed layers.
 
     Args:
-      network: the trained network; BatchNorm is frozen and its statistics are constants.
+      network: the trained network; its BatchNorm statistics are treated as constants.
       x1: inputs, ``[N1, ...]``.
-      x2: inputs, ``[N2, ...]``; ``None`` means ``x1``, and half the work.
+      x2: inputs, ``[N2, ...]``; ``None`` means ``x1`` and takes about half the work.
       readout: ``"first_logit"`` (the paper) or ``"sum_logits"`` (the authors' released code).
-      precision: of the Jacobian's entries: ``"float32"``, ``"bfloat16_3x"``, ``"tensorfloat32"`` or
-        ``"bfloat16"``, see ``kernels.PRECISIONS``; sums are in float32 or wider.
-      memory_budget: bytes to use on each device; ``None`` means most of what is free.
-      mesh: devices with an axis ``pool`` that share the work.
+      precision: precision of the Jacobian's entries: ``"float32"``, ``"bfloat16_3x"``,
+        ``"tensorfloat32"`` or ``"bfloat16"``, see ``kernels.PRECISIONS``. Sums are always in
+        float32 or wider.
+      memory_budget: bytes to use on each device; ``None`` allows most of the free memory.
+      mesh: devices, along an axis named ``pool``, that share the work; ``None`` means one device.
 
     Returns:
-      ``[N1, N2]`` in float32, or float64 where the parameters are.
+      ``[N1, N2]``, in float32, or in float64 if the parameters are in float64.
 
     Raises:
-      TypeError, ValueError: inputs or a network that do not fit; a budget that is too small; a
-        kernel that is not finite.
+      TypeError: if the network or an input has the wrong type.
+      ValueError: if a name is unknown, shapes do not match, values are not finite, or the budget
+        is too small.
     """
     sets: tuple[ArrayLike, ...] = (x1,) if x2 is None else (x1, x2)
     _check(network, dict(zip(("x1", "x2"), sets, strict=False)), readout, precision, mesh)
@@ -65,7 +68,22 @@ def diagonal(
     precision: str = "float32",
     memory_budget: int | None = None,
 ) -> Array:
-    """The diagonal of Θ(x, x): the squared norm of each gradient, ``[N, ...]`` to ``[N]``."""
+    """Computes the diagonal of Θ(x, x), which holds the squared norm of each gradient ∂g(x)/∂θ.
+
+    Args:
+      network: the trained network.
+      x: inputs, ``[N, ...]``.
+      readout: see ``gram``.
+      precision: see ``gram``.
+      memory_budget: see ``gram``.
+
+    Returns:
+      ``[N]``.
+
+    Raises:
+      TypeError: as ``gram``.
+      ValueError: as ``gram``.
+    """
     _check(network, {"x": x}, readout, precision, None)
     _, (norms,) = execute.kernel_blocks(
         network,
@@ -90,20 +108,24 @@ def blocks(
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
 ) -> GramBlocks:
-    """Every block of the kernel that a look-ahead needs; each sample is differentiated once.
+    """Computes all blocks of the kernel that a look-ahead needs, from one record of each sample.
 
     Args:
       network: the trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
       x_pool: candidates, ``[U, ...]``.
-      x_eval: points whose change is measured, ``[E, ...]``; ``None`` means the candidates.
-      readout: see ``gram``, as for all that follow.
-      precision: of the Jacobian's entries.
-      memory_budget: bytes to use on each device.
-      mesh: devices that share the work.
+      x_eval: points at which changes are measured, ``[E, ...]``; ``None`` means the candidates.
+      readout: see ``gram``.
+      precision: see ``gram``.
+      memory_budget: see ``gram``.
+      mesh: see ``gram``.
+
+    Returns:
+      The blocks, in the dtype of ``gram``.
 
     Raises:
-      TypeError, ValueError: as ``gram``.
+      TypeError: as ``gram``.
+      ValueError: as ``gram``.
     """
     sets = {"x_labeled": x_labeled, "x_pool": x_pool}
     if x_eval is not None:
@@ -132,7 +154,7 @@ def unchecked_blocks(
     memory_budget: int | None,
     mesh: Mesh | None,
 ) -> GramBlocks:
-    """``blocks`` of arguments that were checked already: inputs are large, and scanned once."""
+    """``blocks`` without checks, for callers that have already scanned the large inputs."""
     sets: tuple[ArrayLike, ...] = (x_labeled, x_pool)
     pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
     if x_eval is not None:

@@ -1,13 +1,12 @@
-"""What the engine must know of a layer: how its output depends on its largest parameter.
+"""Layer rules: how the output of a layer depends on its largest parameter.
 
-Each layer here computes, at every output position t and in every group of channels, the product
-``y_t = Wᵀ p_t`` of a parameter W ``[k, c]`` with a patch p_t ``[k]`` of the input. The gradient of
-the read-out g with respect to W is then Σ_t p_t δ_tᵀ with δ_t = ∂g/∂y_t, and everything in
-``routes`` follows from patches and δ. To teach the engine a layer, write such a class and a row in
-``RULES``.
+Each layer with a rule computes ``y_t = Wᵀ p_t`` at every output position t and in every group of
+channels, where W ``[k, c]`` is a parameter and p_t ``[k]`` is a patch of the input. The gradient of
+the read-out g with respect to W is then Σ_t p_t δ_tᵀ with δ_t = ∂g/∂y_t, so ``routes`` needs only
+the patches and δ. To add a layer, write a rule and add a row to ``RULES``.
 
-Parameters that no rule covers need none to be exact: their gradient for each sample comes out of
-the same backward pass. That is as cheap as a rule would be for a bias and for the scales of
+The kernel is exact for parameters without a rule, too: the same backward pass returns their
+gradient for each sample. A rule would not make this cheaper for biases and for the scales of
 BatchNorm, LayerNorm and GroupNorm, whose gradients are sums over positions.
 """
 
@@ -27,27 +26,39 @@ from ntk_al.types import Array, ArrayLike
 
 
 class LayerRule(Protocol):
-    """Hashable; ``N`` samples, ``T`` positions, ``G`` groups, ``k`` and ``c`` channels in each."""
+    """A hashable rule for one call of a layer.
+
+    In the shapes, N is the number of samples, T of output positions and G of channel groups; k is
+    the size of a patch in a group, and c the number of output channels in a group.
+    """
 
     parameter: ClassVar[str]
 
     @property
     def num_windows(self) -> int:
-        """Into how many windows a patch falls apart: the offsets of a convolution's kernel."""
+        """The number of windows of a patch, such as the offsets of a convolution's kernel."""
         ...
 
     def window(self, x: Array, index: ArrayLike | int) -> Array:
-        """Input ``[N, ...]`` to the part of every patch in one window, ``[N, T, G, k']``."""
+        """Returns the part of every patch in one window, ``[N, T, G, k']``.
+
+        Args:
+          x: the input of the call, ``[N, ...]``.
+          index: the number of the window.
+        """
         ...
 
     def output_gradients(self, gradients: Array) -> Array:
-        """∂g/∂y ``[N, ...]`` to δ, ``[N, T, G, c]``."""
+        """Reshapes ∂g/∂y, ``[N, ...]``, to δ, ``[N, T, G, c]``."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """Any number of spatial dimensions; ``padding`` is given as pixels before and after."""
+    """A convolution with any number of spatial dimensions.
+
+    ``padding`` holds the number of pixels before and after each dimension.
+    """
 
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -62,7 +73,7 @@ class Convolution:
         return math.prod(self.kernel_size)
 
     def window(self, x: Array, index: ArrayLike | int) -> Array:
-        """The input as one kernel offset sees it."""
+        """Returns the input pixels that one kernel offset reads at each output position."""
         rank = len(self.kernel_size)
         x = x.reshape(len(x), -1, *x.shape[-rank - 1 :])
         x = jnp.pad(x, ((0, 0), (0, 0), *self.padding, (0, 0)))
@@ -78,7 +89,7 @@ class Convolution:
         return self._grouped(x[(..., *(slice(None, None, s) for s in self.strides), slice(None))])
 
     def output_gradients(self, gradients: Array) -> Array:
-        """Positions of all spatial dimensions in one."""
+        """Flattens all spatial dimensions into one axis of positions."""
         return self._grouped(gradients)
 
     def _grouped(self, x: Array) -> Array:
@@ -94,7 +105,7 @@ class Linear:
     num_windows: ClassVar[int] = 1
 
     def window(self, x: Array, index: ArrayLike | int) -> Array:
-        """The input is the patch."""
+        """Returns the input itself, which is the patch."""
         del index
         return x.reshape(len(x), -1, 1, x.shape[-1])
 
@@ -105,14 +116,14 @@ class Linear:
 
 @dataclasses.dataclass(frozen=True)
 class Lookup:
-    """An Embed layer: the patch of an id is its unit vector."""
+    """An Embed layer; the patch of an id is its one-hot vector."""
 
     num_embeddings: int
     parameter: ClassVar[str] = "embedding"
     num_windows: ClassVar[int] = 1
 
     def window(self, x: Array, index: ArrayLike | int) -> Array:
-        """Unit vectors of the ids."""
+        """Returns the one-hot vectors of the ids."""
         del index
         return jax.nn.one_hot(x.reshape(len(x), -1, 1), self.num_embeddings)
 
@@ -172,4 +183,6 @@ RULES: dict[type[nn.Module], Callable[[Any, Array], LayerRule | str]] = {
     nn.Dense: _linear,
     nn.Embed: _lookup,
 }
-"""Layer type to the rule for one of its calls, or to the option that no rule covers."""
+"""For each layer type, a function of a module and its input that returns the rule of that call.
+
+If the module uses an option that no rule covers, the function returns the name of that option."""

@@ -1,4 +1,4 @@
-"""How much work suits a kind of device at a time."""
+"""How much work a kind of device should do at a time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What suits a kind of device.
+    """How much work a kind of device should do at a time.
 
     Attributes:
       chunk: samples in one pass through the network.
-      tile: about the least number of samples in a tile of the Gram matrix; CPUs share the work of
-        smaller products badly.
-      workspace: bytes of patches at a time.
-      pair_workspace: bytes of the T×T matrices of pairs at a time.
-      rows: bytes of a part of rows at a time; on CPUs freshly mapped memory costs more than work.
+      tile: approximate minimum number of samples in a tile of the Gram matrix. The cores of a CPU
+        share the work of smaller products badly.
+      workspace: bytes for patches at a time.
+      pair_workspace: bytes for the T×T matrices of pairs at a time.
+      rows: bytes for a part of the rows at a time. On CPUs, mapping new memory can take longer
+        than the computation.
     """
 
     chunk: int

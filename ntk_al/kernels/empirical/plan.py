@@ -1,8 +1,8 @@
-"""How a Gram matrix fits into memory: decided once, from shapes, before anything is computed.
+"""Plans how a Gram matrix fits into memory, from shapes alone, before anything is computed.
 
-What is kept of every sample is the smaller of a layer's rows and its factors, see ``steps``. Where
-that is too much for all layers at once, they are taken in groups, with a pass through the network
-for each.
+For every sample and layer, the smaller of the layer's rows and its factors is kept, see ``steps``.
+If that is too much for all layers at once, they are divided into groups, and each group takes one
+pass through the network.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from ntk_al.kernels.empirical.steps import (
 )
 from ntk_al.kernels.empirical.tiles import Tiling, choose_tiling
 
-_CHUNKS_UNDER_WAY = 2  # the next chunk is recorded while this one is still being reduced
-_PASS_FACTORS = 3  # a pass takes so many times the memory of the factors that it records
-_PASS_BYTES = 4  # of an entry in a pass: layers compute in float32
-_COPIES_OF_BLOCK = 2  # its tiles, and the block that is put together from them
+_CHUNKS_UNDER_WAY = 2  # one chunk is recorded while the previous one is still being reduced
+_PASS_FACTORS = 3  # memory of a pass, as a multiple of the factors that it records
+_PASS_BYTES = 4  # bytes per entry in a pass: layers compute in float32
+_COPIES_OF_BLOCK = 2  # its tiles, and the block that is assembled from them
 _COPIES_OF_SYMMETRIC_BLOCK = 1.5  # the same, but only half of its tiles are computed
-_SHARE_OF_ROWS = 1 / 32  # of the budget, for a part of the rows of all tiles
-_SHARE_OF_PAIRS = 1 / 16  # of the budget, for the T×T matrices of pairs
-_NEXT_BUDGET = 1.1  # the ratio of the budgets that are tried, to say which would be enough
+_SHARE_OF_ROWS = 1 / 32  # share of the budget for a part of the rows of all tiles
+_SHARE_OF_PAIRS = 1 / 16  # share of the budget for the T×T matrices of pairs
+_NEXT_BUDGET = 1.1  # ratio of successive budgets when searching for one that is enough
 
 
 @dataclasses.dataclass(frozen=True)
 class Demand:
-    """What is to be computed: blocks of the kernel of some sets of samples.
+    """What has to be computed: blocks of the kernel between sets of samples.
 
     Attributes:
-      layers: those with a rule.
-      leaves: parameters without one.
-      sizes: number of samples of each set.
-      pairs: which blocks are computed, as indices of two sets.
-      product: its precision decides the size of stored rows.
-      example_bytes: size of one input.
-      entry_bytes: size of one entry of the kernel.
-      devices: how many devices share each tile.
+      layers: parameters with a rule.
+      leaves: parameters without a rule.
+      sizes: the number of samples in each set.
+      pairs: the blocks to compute, as pairs of indices of sets.
+      product: how entries are multiplied; its precision decides the size of stored rows.
+      example_bytes: bytes of one input.
+      entry_bytes: bytes of one entry of the kernel.
+      devices: the number of devices that share each tile.
     """
 
     layers: tuple[Layer, ...]
@@ -67,11 +67,11 @@ class Plan:
     """How the kernel of some sets of samples is computed.
 
     Attributes:
-      groups: what is recorded in each pass through the network.
+      groups: the steps of each pass through the network.
       tilings: the tiles of each set.
-      chunk: samples in one pass, on each device.
-      limits: of the device.
-      peak_bytes: predicted peak of what is allocated.
+      chunk: the number of samples in one pass, on each device.
+      limits: the limits of the device.
+      peak_bytes: the predicted peak of allocated memory.
     """
 
     groups: tuple[Group, ...]
@@ -97,14 +97,15 @@ class Plan:
 
 
 def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
-    """Plans how a demand is met.
+    """Makes a plan for a demand.
 
     Args:
-      demand: what is to be computed.
-      memory_budget: bytes on each device; ``None`` means most of what is free.
+      demand: what has to be computed.
+      memory_budget: bytes on each device; ``None`` allows most of the free memory.
 
     Raises:
-      ValueError: not even one layer at a time fits the budget; the message says what would.
+      ValueError: if the budget is too small even for one layer at a time; the message says how
+        much would be enough.
     """
     if memory_budget is None:
         memory_budget = memory.free()
@@ -116,7 +117,7 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
             enough *= _NEXT_BUDGET
         raise ValueError(
             f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
-            f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, and "
+            f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, but "
             f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, or score "
             "fewer candidates or evaluation points"
         )
@@ -124,7 +125,7 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
 
 
 def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
-    """The plan for this budget; ``None`` if not even one layer at a time fits."""
+    """Makes a plan within a budget; ``None`` if it is too small even for one layer at a time."""
     limits = CPU if demand.product.backend == "cpu" else ACCELERATOR
     tilings = tuple(
         choose_tiling(of_set, size, limits, demand.devices)
@@ -153,7 +154,7 @@ def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
 
 
 def _within_budget(limits: Limits, memory_budget: int, tilings: Sequence[Tiling]) -> Limits:
-    """The limits of a device, lowered to a share of the budget."""
+    """Lowers the limits of a device to their shares of the budget."""
     num_tiles = sum(tiling.count for tiling in tilings)
     return dataclasses.replace(
         limits,
@@ -163,7 +164,7 @@ def _within_budget(limits: Limits, memory_budget: int, tilings: Sequence[Tiling]
 
 
 def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
-    """The cheapest step for a layer, which keeps the smaller of its rows and its factors."""
+    """Chooses the cheapest step for a layer; it keeps the smaller of its rows and its factors."""
     route = routes.cheapest(layer)
     if route != "rows":
         return LayerPairs(layer, route)
@@ -178,7 +179,7 @@ def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
 
 
 def _kernel_bytes(tilings: Sequence[Tiling], demand: Demand) -> int:
-    """Bytes of the blocks of the kernel, on each device."""
+    """Computes the bytes that the blocks of the kernel take on each device."""
     entries = sum(
         tilings[i].num_padded
         * tilings[j].num_padded
@@ -191,7 +192,7 @@ def _kernel_bytes(tilings: Sequence[Tiling], demand: Demand) -> int:
 def _product_bytes(
     steps: Sequence[Step], samples: int, tile: int, limits: Limits, demand: Demand
 ) -> int:
-    """Bytes of what is multiplied at a time: parts of rows, and the T×T matrices of pairs."""
+    """Computes the bytes in use by products: parts of rows, and the T×T matrices of pairs."""
     parts = [
         samples * step.part_bytes(demand.product, demand.entry_bytes)
         for step in steps
@@ -206,9 +207,10 @@ def _product_bytes(
 
 
 def _pass_bytes(steps: Sequence[Step], demand: Demand) -> int:
-    """Bytes that each sample of a chunk takes in a pass and until it is reduced to what is kept.
+    """Computes the bytes of each sample of a chunk, from the pass until only the kept part is left.
 
-    These are the factors of all layers, the rows of one layer at a time, and those of the leaves.
+    They consist of the factors of all layers, the rows of one layer at a time, and the rows of the
+    leaves.
     """
     factors = sum(layer.num_factor_entries for layer in demand.layers)
     rows = [step.layer.num_parameters for step in steps if isinstance(step, LayerRows)]
@@ -220,7 +222,7 @@ def _pass_bytes(steps: Sequence[Step], demand: Demand) -> int:
 def _grouped(
     steps: Sequence[Step], kept: Sequence[int], available: int
 ) -> tuple[tuple[Group, ...], int]:
-    """Consecutive steps whose kept bytes fit together, and the most that a group keeps."""
+    """Groups consecutive steps whose kept bytes fit together; also returns the most of a group."""
     groups: list[list[Step]] = []
     used = most = 0
     for step, size in zip(steps, kept, strict=True):

@@ -1,7 +1,7 @@
-"""The compiled programs of the engine, each of which runs on one chunk, tile or pair of tiles.
+"""The compiled programs of the engine. Each runs on one chunk, one tile or one pair of tiles.
 
-On a mesh every one is a ``shard_map``: each device holds its share of the samples of every tile,
-and gathers the other side of a product.
+On a mesh, every program is a ``shard_map``: each device holds its share of the samples of every
+tile, and gathers all samples of the second factor of a product.
 """
 
 from __future__ import annotations
@@ -28,12 +28,19 @@ from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike, PyTree
 
 Kept = tuple[PyTree, ...]
-"""What each step of a group keeps of the samples of a tile: their rows, or their factors."""
+"""What each step of a group keeps of the samples of a tile: their rows or their factors."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What every program of a plan depends on; hashable, so that each is compiled once."""
+    """The static inputs of every program of a plan; hashable, so each program is compiled once.
+
+    Attributes:
+      readout: a key of ``READOUTS``.
+      product: how entries are multiplied.
+      limits: the limits of the device.
+      mesh: devices that share each tile; ``None`` means one device.
+    """
 
     readout: str
     product: Product
@@ -42,37 +49,38 @@ class Setting:
 
     @property
     def num_devices(self) -> int:
-        """Devices that share each tile."""
+        """The number of devices that share each tile."""
         return self.mesh.size if self.mesh else 1
 
     def place(self, x: ArrayLike) -> Array:
-        """The samples of a tile on the devices that share them."""
+        """Puts the samples of a tile on the devices that share them."""
         if self.mesh is None:
             return jnp.asarray(x)
         return sharding.share(self.mesh, x)
 
     def zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
-        """Zeros, shared along the first axis."""
+        """Makes zeros that the devices share along the first axis."""
         device = NamedSharding(self.mesh, P(MESH_AXIS)) if self.mesh else None
         return jnp.zeros(shape, dtype, device=device)
 
     def gathered(self, tree: PyTree) -> PyTree:
-        """Within a program, all samples of a tile, of which the device holds its share."""
+        """Within a program, gathers all samples of a tile from the shares of all devices."""
         if self.mesh is None:
             return tree
         return jax.tree.map(lambda a: jax.lax.all_gather(a, MESH_AXIS, tiled=True), tree)
 
 
 def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compiles a function that each device applies to its share of the samples.
+    """Makes a decorator that compiles a function for all devices.
 
-    The last arguments of the function are arrays, or trees of arrays. Those before them are static,
-    and the first is the setting.
+    Each device applies the function to its share of the samples. The first argument of the function
+    is the setting, the last ones are arrays or trees of arrays, and all others are static. The
+    devices share the samples of the result.
 
     Args:
-      *is_shared: for each of the array arguments, whether the devices share its samples; else each
-        has it whole. They share what the function returns.
-      in_place: whether the result takes the memory of the first array argument.
+      *is_shared: for each array argument, true if the devices share its samples, and false if
+        every device has all of it.
+      in_place: whether the result may reuse the memory of the first array argument.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:
@@ -103,26 +111,26 @@ def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[...
 
 @_program(True, False)
 def chunk_of(setting: Setting, size: int, tile: Array, start: Array) -> Array:
-    """A part of a tile, ``size`` samples on every device."""
+    """Cuts ``size`` samples, on every device, from a tile."""
     return jax.lax.dynamic_slice_in_dim(tile, start, size)
 
 
-# These two take a chunk and not its tile: they compile longest, and so they do it once.
+# These two take a chunk, not a tile: they take longest to compile, and all chunks have one shape.
 @_program(False, True)
 def record(setting: Setting, group: Group, network: Network, x: Array) -> Factors:
-    """The factors of a chunk."""
+    """Records the factors of a chunk."""
     return capture(network, x, group.layers, group.leaves, setting.readout)
 
 
 @_program(True)
 def keep(setting: Setting, group: Group, factors: Factors) -> Kept:
-    """What is kept of the factors of a chunk."""
+    """Reduces the factors of a chunk to what the steps of a group keep."""
     return group.keep(factors, setting.product, setting.limits.workspace)
 
 
 @_program(True, True, False, in_place=True)
 def put(setting: Setting, kept: Kept, part: Kept, start: Array) -> Kept:
-    """Puts what is kept of a chunk into that which is kept of its tile."""
+    """Writes what is kept of a chunk into what is kept of its tile."""
     return jax.tree.map(
         lambda whole, p: jax.lax.dynamic_update_slice_in_dim(whole, p, start, 0), kept, part
     )
@@ -132,7 +140,7 @@ def put(setting: Setting, kept: Kept, part: Kept, start: Array) -> Kept:
 def part_of_rows(
     setting: Setting, step: LayerParts, factor: Factor, window: Array, start: Array
 ) -> Array:
-    """The rows of a tile in one window, from output channel ``start`` on."""
+    """Computes a part of the rows of a tile: one window, from output channel ``start`` on."""
     return step.rows(factor, window, start, setting.product)
 
 
@@ -152,14 +160,14 @@ def add_squares(setting: Setting, diagonal: Array, rows: Array) -> Array:
 def add_pairs(
     setting: Setting, step: LayerPairs, theta: Array, factor1: Factor, factor2: Factor
 ) -> Array:
-    """Adds what a pair route makes of the factors of two tiles."""
+    """Adds the contribution that a pair route computes from the factors of two tiles."""
     factor2, workspace = setting.gathered(factor2), setting.limits.pair_workspace
     return theta + step.theta(factor1, factor2, setting.product, workspace)
 
 
 @_program(True, True, in_place=True)
 def add_own_pairs(setting: Setting, step: LayerPairs, diagonal: Array, factor: Factor) -> Array:
-    """The same for the pair of every sample with itself."""
+    """Adds the same contribution for the pair of every sample with itself."""
     return diagonal + step.diagonal(factor, setting.product, setting.limits.pair_workspace)
 
 
@@ -167,7 +175,7 @@ def add_own_pairs(setting: Setting, step: LayerPairs, diagonal: Array, factor: F
 def assemble(
     setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: int, num_columns: int
 ) -> Array:
-    """A block of the kernel without padding; its columns stay shared where they can be."""
+    """Assembles a block of the kernel without padding; its columns stay shared if possible."""
     block = jnp.block([list(row) for row in tiles])[:num_rows, :num_columns]
     if setting.mesh is None:
         return block

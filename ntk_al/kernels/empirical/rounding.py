@@ -1,4 +1,4 @@
-"""Products of Jacobian entries in a stated precision, always accumulated in float32 or wider."""
+"""Products of Jacobian entries in a chosen precision, always accumulated in float32 or wider."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from ntk_al.types import Array
 PRECISIONS = ("float32", "bfloat16_3x", "tensorfloat32", "bfloat16")
 """How the entries of the Jacobian are rounded before they are multiplied.
 
-``float32`` rounds nothing (float64 stays float64). ``bfloat16_3x`` splits each entry into two
-bfloat16 numbers and drops only the product of the two small ones. ``tensorfloat32`` keeps 10 bits
-of the mantissa and ``bfloat16`` 7. Rounded entries still make a positive semidefinite kernel.
+``float32`` does not round (and float64 stays float64). ``bfloat16_3x`` splits each entry into a
+large and a small bfloat16 number and drops only the product of the two small ones.
+``tensorfloat32`` keeps 10 bits of the mantissa, and ``bfloat16`` keeps 7. The kernel of rounded
+entries is still positive semidefinite.
 """
 
 _Algorithm = jax.lax.DotAlgorithmPreset
@@ -22,19 +23,19 @@ _Algorithm = jax.lax.DotAlgorithmPreset
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """Multiplies arrays of Jacobian entries, or of the factors that they are made of.
+    """Multiplies arrays of Jacobian entries, or of the factors of such entries.
 
     Attributes:
       precision: one of ``PRECISIONS``.
-      backend: ``"cpu"``, ``"gpu"`` or ``"tpu"``: the two last have units for the short formats. A
-        CPU computes the same numbers with float32 arithmetic, and is not faster for it.
+      backend: ``"cpu"``, ``"gpu"`` or ``"tpu"``. GPUs and TPUs have units for the short formats. A
+        CPU computes the same numbers with float32 arithmetic, so it gains no speed.
     """
 
     precision: str
     backend: str
 
     def __call__(self, subscripts: str, a: Array, b: Array) -> Array:
-        """``einsum`` of two operands."""
+        """Computes the ``einsum`` of two operands in the chosen precision."""
         dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
         if self.precision == "bfloat16_3x":
             if self.backend != "cpu":
@@ -50,12 +51,12 @@ class Product:
         return self.exact(subscripts, self.round(a), self.round(b))
 
     def exact(self, subscripts: str, a: Array, b: Array) -> Array:
-        """``einsum`` without rounding; recent GPUs would use TF32 unless told otherwise."""
+        """Computes an ``einsum`` without rounding; by default, recent GPUs would use TF32."""
         dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
         return _einsum(subscripts, a, b, jax.lax.Precision.HIGHEST, dtype)
 
     def round(self, entries: Array) -> Array:
-        """The entries as they are multiplied, and may be stored."""
+        """Rounds entries to the form in which they are multiplied and can be stored."""
         if self.precision == "bfloat16":
             return entries.astype(jnp.bfloat16)
         if self.precision == "tensorfloat32":
@@ -63,7 +64,7 @@ class Product:
         return entries
 
     def stored_bytes(self, entry_bytes: int) -> int:
-        """Bytes of an entry of so many bytes once it is rounded."""
+        """Returns the bytes of a rounded entry that takes ``entry_bytes`` unrounded."""
         return 2 if self.precision == "bfloat16" else entry_bytes
 
 

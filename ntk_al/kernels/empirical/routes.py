@@ -1,13 +1,15 @@
-"""Three exact ways from a layer's factors to its part of the kernel, and what each costs.
+"""Three exact routes from a layer's factors to its part of the kernel, and their costs.
 
-With patches p and output gradients δ of two samples, the part of a layer with parameter W is
+Let p and δ be the patches and output gradients of one sample, and p' and δ' those of another. The
+part of the kernel from a layer with parameter W is
 
     Θ_W = ⟨Σ_t p_t δ_tᵀ, Σ_s p'_s δ'_sᵀ⟩ = Σ_{t,s} ⟨p_t, p'_s⟩ ⟨δ_t, δ'_s⟩ .
 
-``rows`` forms the left matrices, once for each sample, and multiplies them. ``unfolded`` never
-forms them: it multiplies T×T matrices for each pair, which is cheaper where positions are few.
-``shifted`` gains once more for convolutions, whose patches repeat every pixel: ⟨p_t, p'_s⟩ is a sum
-over kernel offsets of windows of one Gram matrix of pixels.
+``rows`` computes the first form: it forms the matrix Σ_t p_t δ_tᵀ once for each sample, and
+multiplies these matrices. ``unfolded`` computes the second form: it multiplies T×T matrices for
+each pair of samples, which is cheaper if there are few positions. ``shifted`` is cheaper still for
+some convolutions, because their patches overlap: ⟨p_t, p'_s⟩ is a sum, over kernel offsets, of
+shifted windows of a single Gram matrix of pixels.
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ from ntk_al.kernels.empirical.layers import Convolution, LayerRule
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
-_MULTIPLY_ADD = 2  # operations, for each term of a matrix product
-_ELEMENTWISE = 32  # an operation outside of a matrix product takes the time of so many inside one
+_MULTIPLY_ADD = 2  # operations for each term of a matrix product
+_ELEMENTWISE = 32  # time of an elementwise operation, in operations inside a matrix product
 _FLOAT32_BYTES = 4
-_UNFOLDED_MATRICES = 2  # ⟨p_t, p'_s⟩ and ⟨δ_t, δ'_s⟩, for each pair of samples
-_SHIFTED_MATRICES = 3  # the Gram of pixels beside them
+_UNFOLDED_MATRICES = 2  # ⟨p_t, p'_s⟩ and ⟨δ_t, δ'_s⟩ for each pair of samples
+_SHIFTED_MATRICES = 3  # these two and the Gram matrix of pixels
 
 
 def cheapest(layer: Layer) -> str:
-    """The name of the route with the fewest operations for a pair of samples."""
+    """Returns the name of the route with the fewest operations for a pair of samples."""
     groups, k, c = layer.num_groups, layer.patch_size, layer.num_channels
     pairs_of_positions = layer.num_positions**2
     costs = {
@@ -50,7 +52,7 @@ def cheapest(layer: Layer) -> str:
 
 
 def rows(layer: Layer, factor: Factor, product: Product, workspace: int) -> Array:
-    """∂g/∂W of every sample, ``[N, size]``; ``workspace`` is the bytes that patches may take."""
+    """Computes ∂g/∂W of every sample, ``[N, size]``; patches may take ``workspace`` bytes."""
 
     def of_call(rule: LayerRule, x: Array, gradients: Array) -> Array:
         return _contract(*_sides(rule, x, gradients), product)
@@ -66,9 +68,10 @@ def rows(layer: Layer, factor: Factor, product: Product, workspace: int) -> Arra
 def window_rows(
     layer: Layer, factor: Factor, window: Array, start: Array, size: int, product: Product
 ) -> Array:
-    """The part of ``rows`` in one window and ``size`` output channels, for a layer with one call.
+    """Computes a part of ``rows``, namely one window and ``size`` output channels.
 
-    A part at a time, rows that are larger than the factors need never be held as a whole.
+    The layer must have only one call. If rows are computed part by part, those that are larger than
+    the factors never have to be stored as a whole.
     """
     (rule,), ((x,), (gradients,)) = layer.rules, factor
     gradients = rule.output_gradients(gradients)
@@ -79,7 +82,7 @@ def window_rows(
 def unfolded(
     layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
 ) -> Array:
-    """Σ_{t,s} ⟨p_t, p'_s⟩ ⟨δ_t, δ'_s⟩ for all pairs of samples, ``[N1, N2]``."""
+    """Computes Σ_{t,s} ⟨p_t, p'_s⟩ ⟨δ_t, δ'_s⟩ for all pairs of samples, ``[N1, N2]``."""
 
     def sides(factor: Factor) -> list[Array]:
         calls = [_sides(*call) for call in zip(layer.rules, *factor, strict=True)]
@@ -100,7 +103,7 @@ def unfolded(
 def shifted(
     layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
 ) -> Array:
-    """``unfolded`` for a convolution with one call, with ⟨p_t, p'_s⟩ from the Gram of pixels."""
+    """``unfolded`` for a convolution with one call; ⟨p_t, p'_s⟩ comes from a Gram of pixels."""
     (rule,) = layer.rules
     assert isinstance(rule, Convolution)
     rank = len(rule.kernel_size)
@@ -133,11 +136,11 @@ PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] =
     "unfolded": unfolded,
     "shifted": shifted,
 }
-"""The routes that work on factors of pairs, beside ``rows``."""
+"""The routes other than ``rows``, which work on the factors of pairs of samples."""
 
 
 def pair_bytes(layer: Layer) -> int:
-    """Bytes of the T×T matrices of one pair of samples, by the route that needs the most."""
+    """Returns the bytes of the T×T matrices of one pair of samples, for the larger pair route."""
     matrices = max(_UNFOLDED_MATRICES, _SHIFTED_MATRICES)
     return _FLOAT32_BYTES * matrices * layer.num_positions**2 * layer.num_groups
 
@@ -170,13 +173,13 @@ def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:
 
 
 def _sides(rule: LayerRule, x: Array, gradients: Array) -> tuple[Array, Array]:
-    """Patches ``[N, T, G, k]`` and δ ``[N, T, G, c]`` of one call."""
+    """Returns the patches ``[N, T, G, k]`` and δ ``[N, T, G, c]`` of one call."""
     parts = [rule.window(x, index) for index in range(rule.num_windows)]
     return jnp.concatenate(parts, -1), rule.output_gradients(gradients)
 
 
 def _contract(patches: Array, gradients: Array, product: Product) -> Array:
-    """Σ_t p_t δ_tᵀ in the order [c, k], which CPUs multiply fastest; flat."""
+    """Computes Σ_t p_t δ_tᵀ, flattened in the order [c, k], which CPUs multiply fastest."""
     if patches.shape[2] == 1:
         result = product.exact("ntk,ntc->nck", patches[:, :, 0], gradients[:, :, 0])
     else:
@@ -187,7 +190,7 @@ def _contract(patches: Array, gradients: Array, product: Product) -> Array:
 def _map_samples(
     function: Callable[[PyTree], Array], x: PyTree, sample_bytes: int, workspace: int
 ) -> Array:
-    """``function`` over equal batches of samples whose temporaries fit the workspace."""
+    """Applies a function to equal batches of samples whose temporaries fit into the workspace."""
     num_samples = len(jax.tree_util.tree_leaves(x)[0])
     most = max(1, workspace // sample_bytes)
     batch = max(b for b in range(1, num_samples + 1) if num_samples % b == 0 and b <= most)

@@ -1,9 +1,10 @@
-"""Random projections of ∂g/∂θ: short vectors whose inner products are the tangent kernel's.
+"""Random projections of ∂g/∂θ: short vectors whose inner products estimate the tangent kernel.
 
-A count sketch: every parameter has a random sign and a random place in a short vector, so the
-inner product of two sketches is Θ(x, x') on average over both (Charikar, Chen and Farach-Colton
-2002; here all places get equally many entries). Its standard deviation is that of dense Gaussian
-projections, at most about √(2 Θ(x, x) Θ(x', x') / size), without their matrix of P × size.
+They are count sketches (Charikar, Chen and Farach-Colton 2002): every parameter gets a random sign
+and a random place in a short vector, and entries with the same place are added. Averaged over signs
+and places, the inner product of two sketches is Θ(x, x'). Here all places get the same number of
+entries. The standard deviation is that of dense Gaussian projections, at most about
+√(2 Θ(x, x) Θ(x', x') / size), but no P × size matrix is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _LARGEST_CHUNK = 32
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class _Hash:
-    """How the gradient of one parameter is folded: an order of its entries, and their signs."""
+    """How the gradient of one parameter is folded: a random order and a sign for every entry."""
 
     order: Array
     signs: Array
@@ -43,22 +44,23 @@ def sketch(
     size: int = 512,
     readout: str = "first_logit",
 ) -> Array:
-    """Φ(x) with E ⟨Φ(x), Φ(x')⟩ = Θ(x, x'), the expectation over keys.
+    """Computes sketches Φ(x) with E ⟨Φ(x), Φ(x')⟩ = Θ(x, x'), in expectation over keys.
 
-    Sketches can be compared where key, size, readout and network are the same.
+    Only sketches with the same key, size, readout and network can be compared.
 
     Args:
       network: the trained network.
       x: inputs, ``[N, ...]``.
       key: PRNG key of the projection.
-      size: length of a sketch.
-      readout: see ``gram``.
+      size: the length of a sketch.
+      readout: see ``kernels.gram``.
 
     Returns:
       ``[N, size]``, in float32.
 
     Raises:
-      TypeError, ValueError: inputs or a network that do not fit; gradients that are not finite.
+      TypeError: if the network or an input has the wrong type.
+      ValueError: if a name is unknown, shapes do not match, or values are not finite.
     """
     checks.one_of("readout", readout, READOUTS)
     checks.positive("size", size)
@@ -114,7 +116,7 @@ def _draw(key: Array, num_entries: int) -> _Hash:
 
 
 def _scatter(gradient: Array, places: _Hash, size: int) -> Array:
-    """Entries with their signs, in a random order, folded into ``size`` places."""
+    """Adds signed entries, in a random order, into ``size`` places."""
     entries = (gradient * places.signs)[:, places.order]
     entries = jnp.pad(entries, ((0, 0), (0, -entries.shape[1] % size)))
     return entries.reshape(len(gradient), -1, size).sum(1)

@@ -1,7 +1,7 @@
-"""The steps of a plan: each adds the part that one layer, or the other parameters, have in Θ.
+"""The steps of a plan. Each adds the contribution of one layer, or of all leaves, to Θ.
 
-What a step keeps of every sample, between the pass through the network and the products of pairs,
-is either the samples' rows ``[N, size]`` of the Jacobian, or the factors that the rows are made of.
+Between the pass through the network and the products of pairs, a step keeps either the rows
+``[N, size]`` of the Jacobian, or the factors from which these rows can be computed.
 """
 
 from __future__ import annotations
@@ -18,44 +18,49 @@ from ntk_al.kernels.empirical.factors import Factor, Factors, Layer, Leaf
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
-_FACTOR_BYTES = 4  # of an entry of a factor: layers compute in float32
+_FACTOR_BYTES = 4  # bytes per entry of a factor: layers compute in float32
 
 
 class Step(Protocol):
-    """Hashable, as programs are compiled for it."""
+    """A step of a plan; hashable, because programs are compiled for it."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers whose factors it needs."""
+        """The layers whose factors the step needs."""
         ...
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
-        """The leaves whose gradients it needs."""
+        """The leaves whose gradients the step needs."""
         ...
 
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
-        """Bytes kept of a sample, where an entry of the kernel has ``entry_bytes``."""
+        """Returns the bytes that are kept of a sample.
+
+        Args:
+          product: how entries are multiplied.
+          entry_bytes: bytes of one entry of the kernel.
+        """
         ...
 
     def keep(self, recorded: PyTree, product: Product, workspace: int) -> PyTree:
-        """What is kept of that which a pass has recorded for this step."""
+        """Reduces the records of a pass to what the step keeps."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class LeafRows:
-    """The parameters without a rule: their gradients are the rows."""
+    """The parameters without a rule; their gradients are the rows."""
 
     leaves: tuple[Leaf, ...]
     layers: ClassVar[tuple[Layer, ...]] = ()
 
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
-        """The rows, as they are rounded."""
+        """Returns the bytes of the rounded row of a sample."""
         return sum(leaf.size for leaf in self.leaves) * product.stored_bytes(entry_bytes)
 
     def keep(self, recorded: tuple[Array, ...], product: Product, workspace: int) -> Array:
-        """The gradients of all leaves, side by side."""
+        """Concatenates and rounds the gradients of all leaves."""
         del workspace
         return product.round(jnp.concatenate(recorded, 1))
 
@@ -67,7 +72,7 @@ class _LayerStep:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Its one layer."""
+        """The one layer of the step."""
         return (self.layer,)
 
 
@@ -76,81 +81,81 @@ class LayerRows(_LayerStep):
     """A layer whose rows are kept."""
 
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
-        """The rows, as they are rounded."""
+        """Returns the bytes of the rounded row of a sample."""
         return self.layer.num_parameters * product.stored_bytes(entry_bytes)
 
     def keep(self, recorded: Factor, product: Product, workspace: int) -> Array:
-        """The rows, made of the factors."""
+        """Computes the rounded rows from the factors."""
         return product.round(routes.rows(self.layer, recorded, product, workspace))
 
 
 @dataclasses.dataclass(frozen=True)
 class _FactorStep(_LayerStep):
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
-        """The factors, which are never rounded."""
+        """Returns the bytes of the factors of a sample, which are never rounded."""
         del product, entry_bytes
         return self.layer.num_factor_entries * _FACTOR_BYTES
 
     def keep(self, recorded: Factor, product: Product, workspace: int) -> Factor:
-        """The factors as they are."""
+        """Returns the factors unchanged."""
         del product, workspace
         return recorded
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerParts(_FactorStep):
-    """A layer whose rows are larger than its factors: they are made and multiplied part by part.
+    """A layer whose rows are larger than its factors, so they are computed and used in parts.
 
     Attributes:
-      columns: output channels in a part of the rows.
+      columns: the number of output channels in a part of the rows.
     """
 
     columns: int
 
     def parts(self) -> list[tuple[int, int]]:
-        """Window and first output channel of each part."""
+        """Lists the window and the first output channel of each part."""
         channels = range(0, self.layer.num_channels, self.columns)
         return list(itertools.product(range(self.layer.num_windows), channels))
 
     def part_bytes(self, product: Product, entry_bytes: int) -> int:
-        """Bytes of a part of a sample's row, in the dtype of the kernel and as it is stored."""
+        """Returns the bytes of a part of a sample's row, both before and after rounding."""
         width = self.layer.num_groups * self.layer.window_size * self.columns
         return width * (entry_bytes + product.stored_bytes(entry_bytes))
 
     def rows(self, factor: Factor, window: Array, start: Array, product: Product) -> Array:
-        """The part of the rows in one window, from output channel ``start`` on."""
+        """Computes the part of the rows in one window, from output channel ``start`` on."""
         rows = routes.window_rows(self.layer, factor, window, start, self.columns, product)
         return product.round(rows)
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerPairs(_FactorStep):
-    """A layer whose rows are never made: its factors are multiplied for each pair of samples.
+    """A layer whose rows are never computed: factors are multiplied for each pair of samples.
 
     Attributes:
-      route: one of ``routes.PAIR_ROUTES``.
+      route: a key of ``routes.PAIR_ROUTES``.
     """
 
     route: str
 
     def pair_bytes(self, tile: int, workspace: int) -> int:
-        """Bytes of the T×T matrices of as many pairs of samples as are taken at a time.
+        """Returns the bytes of the T×T matrices of all pairs that are computed at a time.
 
         Args:
-          tile: samples in a tile.
-          workspace: bytes that the matrices may take; those of one sample of a tile with all of the
-            other tile are taken at once even where they exceed it.
+          tile: the number of samples in a tile.
+          workspace: bytes that the matrices should take. At least one sample of a tile is paired
+            with the whole other tile at a time, even if that exceeds the workspace.
         """
         of_sample = tile * routes.pair_bytes(self.layer)
         return max(of_sample, min(workspace, of_sample * tile))
 
     def theta(self, factor1: Factor, factor2: Factor, product: Product, workspace: int) -> Array:
-        """The layer's part of Θ for all pairs of samples, ``[N1, N2]``."""
+        """Computes the layer's part of Θ for all pairs of samples, ``[N1, N2]``."""
         route = routes.PAIR_ROUTES[self.route]
         return route(self.layer, factor1, factor2, product, workspace)
 
     def diagonal(self, factor: Factor, product: Product, workspace: int) -> Array:
-        """The layer's part of Θ for every sample with itself, ``[N]``."""
+        """Computes the layer's part of Θ for every sample with itself, ``[N]``."""
 
         def of_sample(factor: Factor) -> Array:
             one = jax.tree.map(lambda a: a[None], factor)
@@ -161,7 +166,7 @@ class LayerPairs(_FactorStep):
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """The steps for which one pass through the network records; that of the leaves is the last."""
+    """The steps that share one pass through the network; a step of leaves must be the last."""
 
     steps: tuple[Step, ...]
 
@@ -176,7 +181,7 @@ class Group:
         return tuple(leaf for step in self.steps for leaf in step.leaves)
 
     def keep(self, factors: Factors, product: Product, workspace: int) -> tuple[PyTree, ...]:
-        """What each step keeps of the factors of its pass."""
+        """Reduces the factors of a pass to what each step keeps."""
         recorded: list[PyTree] = [*factors.of_layers]
         if self.leaves:
             recorded.append(factors.leaves)

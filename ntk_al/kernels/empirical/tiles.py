@@ -1,4 +1,4 @@
-"""Sets of samples, and the kernel of their pairs, cut into tiles of a few fixed shapes."""
+"""Sets of samples, and the kernel between them, cut into tiles of a few fixed shapes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import jax.numpy as jnp
 from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.types import Array, ArrayLike
 
-_MOST_TILES = 16  # for one set of samples: products of small tiles are slow
-_MANY_UNITS = 4  # a single tile of more units than this is measured in units twice as large
+_MOST_TILES = 16  # upper bound for one set of samples, because products of small tiles are slow
+_MANY_UNITS = 4  # if a single tile exceeds this many units, the unit is doubled
 
 
 class Tile(NamedTuple):
-    """One tile of one set of samples, by their numbers."""
+    """One tile of one set of samples.
+
+    Attributes:
+      of_set: the number of the set.
+      number: the number of the tile in that set.
+    """
 
     of_set: int
     number: int
@@ -25,13 +30,13 @@ class Tile(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """A set of samples in equal tiles; the end of the last one may be padding.
+    """A division of a set of samples into equal tiles; the last one may end with padding.
 
     Attributes:
       of_set: the number of the set.
-      num_samples: samples of the set, N.
-      count: how many tiles there are.
-      size: samples in a tile.
+      num_samples: N, the number of samples in the set.
+      count: the number of tiles.
+      size: the number of samples in a tile.
     """
 
     of_set: int
@@ -41,16 +46,16 @@ class Tiling:
 
     @property
     def num_padded(self) -> int:
-        """Samples in all tiles, with padding."""
+        """The number of samples in all tiles, including padding."""
         return self.count * self.size
 
     @property
     def tiles(self) -> list[Tile]:
-        """Its tiles in order."""
+        """All tiles in order."""
         return [Tile(self.of_set, number) for number in range(self.count)]
 
     def split(self, x: ArrayLike) -> dict[Tile, ArrayLike]:
-        """The samples of each tile; padding repeats the last one, which the network can take."""
+        """Cuts samples ``[N, ...]`` into tiles; padding repeats the last sample, a valid input."""
         parts = [x[i * self.size : (i + 1) * self.size] for i in range(self.count)]
         missing = self.size - len(parts[-1])
         if missing:
@@ -60,17 +65,23 @@ class Tiling:
 
 
 def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
-    """The tiling of a set with the least work; sizes suit whole chunks on every device.
+    """Chooses the tiling of a set that takes the least work.
 
-    Of n tiles of a symmetric block n(n + 1)/2 are computed: more tiles save work, unless more of
-    their samples are padding.
+    Of the n × n tiles of a symmetric block, n(n + 1)/2 are computed. More tiles therefore save
+    work, unless they add padding. On every device, a tile consists of whole chunks.
+
+    Args:
+      of_set: the number of the set.
+      num_samples: N.
+      limits: the limits of the device.
+      devices: the number of devices that share a tile.
     """
 
     def size(count: int) -> int:
         share = math.ceil(num_samples / count / devices)
         unit = min(limits.chunk, 2 ** math.ceil(math.log2(share)))
         if count == 1 and share > _MANY_UNITS * unit:
-            unit *= 2  # fewer different sizes, as a labeled set grows: each compiles anew
+            unit *= 2  # a growing labeled set then needs fewer sizes, each of which compiles anew
         return devices * unit * math.ceil(share / unit)
 
     counts = range(1, min(_MOST_TILES, math.ceil(num_samples / limits.tile)) + 1)
@@ -80,12 +91,12 @@ def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -
 
 @dataclasses.dataclass(frozen=True)
 class TiledKernel:
-    """The kernel of some sets of samples, while the parts of all layers are added up.
+    """The kernel between sets of samples, to which the parts of all layers are added.
 
     Attributes:
-      pairs: Θ of the samples of two tiles, ``[N1, N2]``; of a symmetric block, only those on and
-        above its diagonal.
-      diagonals: Θ of every sample of a tile with itself, ``[N]``.
+      pairs: for each pair of tiles, Θ between their samples, ``[N1, N2]``. A symmetric block has
+        only the pairs on and above its diagonal.
+      diagonals: for each tile, Θ of every sample with itself, ``[N]``.
     """
 
     pairs: dict[tuple[Tile, Tile], Array]
@@ -96,18 +107,18 @@ class TiledKernel:
         of_pair: Callable[[Array, Tile, Tile], Array],
         of_diagonal: Callable[[Array, Tile], Array],
     ) -> TiledKernel:
-        """The kernel in which each array is replaced by a function of it and of its tiles."""
+        """Replaces each array by a function of it and of its tiles."""
         return TiledKernel(
             {(i, j): of_pair(theta, i, j) for (i, j), theta in self.pairs.items()},
             {i: of_diagonal(theta, i) for i, theta in self.diagonals.items()},
         )
 
     def block(self, rows: Tiling, columns: Tiling) -> tuple[tuple[Array, ...], ...]:
-        """The tiles of the block of two sets, row by row."""
+        """Returns the tiles of the block between two sets, row by row."""
         return tuple(tuple(self._pair(i, j) for j in columns.tiles) for i in rows.tiles)
 
     def diagonal(self, tiling: Tiling) -> Array:
-        """Θ of every sample of a set with itself, ``[N]``."""
+        """Returns Θ of every sample of a set with itself, without padding, ``[N]``."""
         return jnp.concatenate([self.diagonals[i] for i in tiling.tiles])[: tiling.num_samples]
 
     def _pair(self, i: Tile, j: Tile) -> Array:

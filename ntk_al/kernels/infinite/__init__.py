@@ -1,1 +1,1 @@
-"""Kernels of infinitely wide networks, made by neural-tangents."""
+"""Kernels of infinitely wide networks, computed by neural-tangents."""

@@ -1,7 +1,7 @@
-"""Gram matrices of the infinite-width kernels, tile by tile: the tangent kernel, or the NNGP.
+"""Gram matrices of infinite-width kernels, the tangent kernel and the NNGP, computed in tiles.
 
-They depend on the architecture and the inputs alone, and on nothing that was trained. ``twins``
-says which infinite network stands for which finite one.
+These kernels depend only on the architecture and the inputs, not on anything that was trained.
+``twins`` defines which infinite network corresponds to which finite one.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from ntk_al.types import Array, ArrayLike, GramBlocks
 _log = logging.getLogger(__name__)
 
 HEADS = ("pooled", "flattened")
-"""Global average pooling, or the cheaper flattening, before the last layer."""
+"""What precedes the last layer: global average pooling, or flattening, which is cheaper."""
 
 KINDS = ("ntk", "nngp")
-"""The tangent kernel; the covariance of the outputs over random weights."""
+"""The tangent kernel, and the covariance of the outputs over random weights (NNGP)."""
 
 POOLED_LIMIT = 1e9
-"""The most covariances of pixels, over all pairs of examples, for which the head is pooled unless
-asked for: one to ten minutes on two CPU cores, the former for ``ConvNet``."""
+"""The largest number of pixel covariances, over all pairs of examples, for which ``choose_head``
+chooses the pooled head. At this limit, a kernel takes one to ten minutes on two CPU cores; it takes
+one minute for ``ConvNet``."""
 
-_LIVE_ARRAYS = 8  # of the size of a layer's covariances, at once
-_FASTEST_TILE = {"cpu": 2**25}  # bytes; on CPUs a tile should stay in the cache
+_LIVE_ARRAYS = 8  # how many arrays of the size of a layer's covariances are alive at once
+_FASTEST_TILE = {"cpu": 2**25}  # bytes; on CPUs a tile should fit into the cache
 _FASTEST_TILE_ELSEWHERE = 2**30
 
 
@@ -47,25 +48,29 @@ def infinite_gram(
     kind: str = "ntk",
     memory_budget: int | None = None,
 ) -> Array:
-    """Kernel of the infinite-width twin of a module, one output, ``[N1, N2]``.
+    """Computes the kernel of the infinite-width twin of a module, for one output.
 
-    Not for use under ``jax.jit``: the tiles are driven from Python, and compile once.
+    This function cannot be used under ``jax.jit``, because Python drives its tiles. They are
+    compiled once.
 
     Args:
       module: a finite Linen module with a row in ``twins.TWINS``; its widths scale the layers.
       x1: inputs, ``[N1, ...]``.
-      x2: inputs, ``[N2, ...]``; ``None`` means ``x1``, and half the work.
-      head: ``"pooled"`` (the exact twin) or ``"flattened"``; ``None`` chooses by size, see
-        ``choose_head``.
+      x2: inputs, ``[N2, ...]``; ``None`` means ``x1`` and takes about half the work.
+      head: ``"pooled"`` (the exact twin) or ``"flattened"``; ``None`` chooses by the number of
+        pixel covariances, see ``choose_head``.
       kind: ``"ntk"`` or ``"nngp"``.
-      memory_budget: bytes for the covariances of one tile, about; ``None`` means what is fastest.
+      memory_budget: approximate bytes for the covariances of one tile; ``None`` chooses the fastest
+        size.
 
     Returns:
       ``[N1, N2]`` in the default float dtype; exactly symmetric if ``x2`` is ``None``.
 
     Raises:
-      TypeError, ValueError: a module without a twin, unknown names, inputs that do not fit, a
-        budget too small for one pair of examples, a kernel that is not finite.
+      MissingExtraError: if neural-tangents is not installed.
+      TypeError: if an input has the wrong type.
+      ValueError: if the module has no twin, a name is unknown, shapes do not match, values are not
+        finite, or the budget is too small for one pair of examples.
     """
     checks.one_of("kind", kind, KINDS)
     finite_module, twin = twins.find(module)
@@ -101,18 +106,23 @@ def infinite_blocks(
     kind: str = "ntk",
     memory_budget: int | None = None,
 ) -> GramBlocks:
-    """The blocks that a look-ahead needs, with the candidates as evaluation points.
+    """Computes the blocks that a look-ahead needs, with the candidates as evaluation points.
 
     Args:
-      module: see ``infinite_gram``, as for all that follow.
+      module: see ``infinite_gram``.
       x_labeled: labeled inputs, ``[L, ...]``.
       x_pool: candidates, ``[U, ...]``.
-      head: ``"pooled"`` or ``"flattened"``; ``None`` chooses by size.
+      head: see ``infinite_gram``.
       kind: ``"ntk"`` or ``"nngp"``.
-      memory_budget: bytes for one tile.
+      memory_budget: see ``infinite_gram``.
+
+    Returns:
+      Blocks with E = U.
 
     Raises:
-      TypeError, ValueError: as ``infinite_gram``.
+      MissingExtraError: as ``infinite_gram``.
+      TypeError: as ``infinite_gram``.
+      ValueError: as ``infinite_gram``.
     """
     checks.inputs("x_labeled", x_labeled)
     checks.inputs("x_pool", x_pool)
@@ -131,15 +141,19 @@ def infinite_blocks(
 
 
 def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int, ...]) -> str:
-    """``"pooled"`` where its cost is within ``POOLED_LIMIT``, ``"flattened"`` where it is not.
+    """Returns ``"pooled"`` if its cost is within ``POOLED_LIMIT``, and ``"flattened"`` otherwise.
 
-    The pooled kernel of one pair of images takes (H·W)² covariances, so that of N images about
-    N²/2·(H·W)²: 600 images of 8×8 are within the limit, and 60 of 28×28 are not.
+    The pooled kernel takes (H·W)² covariances for one pair of images, and thus about N²/2·(H·W)²
+    for N images.
 
     Args:
       num_rows: N1.
-      num_columns: N2, ``None`` for a symmetric kernel.
-      example_shape: of one input.
+      num_columns: N2; ``None`` for a symmetric kernel.
+      example_shape: the shape of one input.
+
+    Example:
+      >>> choose_head(600, None, (8, 8, 1)), choose_head(60, None, (28, 28, 1))
+      ('pooled', 'flattened')
     """
     pairs = num_rows * (num_rows + 1) / 2 if num_columns is None else num_rows * num_columns
     affordable = pairs * _covariances(example_shape, "pooled") <= POOLED_LIMIT
@@ -147,13 +161,13 @@ def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int
 
 
 def _covariances(example_shape: tuple[int, ...], head: str) -> int:
-    """Covariances of pixels that a pair of examples needs at full resolution."""
+    """Returns the number of pixel covariances of a pair of examples at full resolution."""
     pixels = math.prod(example_shape[:-1])
     return pixels**2 if head == "pooled" else pixels
 
 
 def _tile_size(num: int, example_shape: tuple[int, ...], head: str, budget: int | None) -> int:
-    """Examples on each side of a tile: the largest power of two that fits, up to all of num."""
+    """Chooses a tile's side: the largest power of two that fits, but no more than num needs."""
     itemsize = jnp.dtype(jnp.result_type(float)).itemsize
     pair = _covariances(example_shape, head) * itemsize * _LIVE_ARRAYS
     if budget is None:
@@ -161,7 +175,7 @@ def _tile_size(num: int, example_shape: tuple[int, ...], head: str, budget: int 
     if pair > budget:
         raise ValueError(
             f"the infinite-width kernel of one pair of examples of shape {example_shape} takes "
-            f"about {pair / 2**20:.1f} MiB with head={head!r}, and the budget is "
+            f"about {pair / 2**20:.1f} MiB with head={head!r}, but the budget is "
             f"{budget / 2**20:.1f} MiB; raise memory_budget"
             + (" or take head='flattened'" if head == "pooled" else "")
         )
@@ -175,7 +189,7 @@ def _tiled(
     x2: np.ndarray | None,
     size: int,
 ) -> np.ndarray:
-    """The kernel of two sets, or the upper triangle of one, mirrored."""
+    """Computes the kernel of two sets, or of one set from its upper triangle, in tiles."""
     symmetric = x2 is None
     columns = x1 if x2 is None else x2
     theta = np.empty((len(x1), len(columns)), jnp.result_type(float))
@@ -193,7 +207,7 @@ def _tiled(
 
 
 def _cut(x: np.ndarray, start: int, size: int) -> np.ndarray:
-    """``size`` rows from ``start`` on, filled up with repeats of the last one."""
+    """Cuts ``size`` rows from ``start`` on; repeats of the last row fill a gap at the end."""
     return x[np.minimum(np.arange(start, start + size), len(x) - 1)]
 
 
@@ -201,12 +215,12 @@ def _cut(x: np.ndarray, start: int, size: int) -> np.ndarray:
 def _kernel(
     twin: twins.Twin, module: nn.Module, pooled: bool, kind: str
 ) -> Callable[[ArrayLike, ArrayLike], Array]:
-    """The kernel function of a twin, compiled once for each shape of its tiles."""
+    """Makes the kernel function of a twin, which is compiled once for each shape of tiles."""
     _, _, kernel_function = twin(module, pooled)
 
     def kernel(x1: ArrayLike, x2: ArrayLike) -> Array:
         with warnings.catch_warnings(), jax.default_matmul_precision("highest"):
-            # That branches must be independent, which a twin sees to.
+            # The warning says that branches must be independent; in a twin they are.
             warnings.filterwarnings("ignore", message=".*FanIn.*")
             result: Array = kernel_function(x1, x2, kind)
         return result

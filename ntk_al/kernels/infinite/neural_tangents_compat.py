@@ -1,9 +1,10 @@
-"""The one file that names neural-tangents: it makes version 0.6.5 importable under today's JAX.
+"""Makes neural-tangents 0.6.5 importable under current JAX.
 
-That version (2024) is its last, and uses names that JAX has moved since. Here they are put back
-where it looks for them. It serves as the oracle of the tests, and for infinite-width kernels; the
-package's own kernels do not use it. The finite-width implementations ``JACOBIAN_CONTRACTION`` and
-``NTK_VECTOR_PRODUCTS`` work; ``STRUCTURED_DERIVATIVES`` does not.
+No other file of the package imports neural-tangents. Version 0.6.5, from 2024, is the last release,
+and JAX has since moved some names that it uses. This file puts them back where neural-tangents
+looks for them. The library provides the infinite-width kernels and reference values for tests; the
+empirical kernels of this package do not use it. Its finite-width implementations
+``JACOBIAN_CONTRACTION`` and ``NTK_VECTOR_PRODUCTS`` work; ``STRUCTURED_DERIVATIVES`` does not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 from ntk_al._utils import extras
 
 LIGHT_INSTALLATION = "pip install --no-deps neural-tangents==0.6.5 frozendict"
-"""All that is imported of its requirements; JAX brings SciPy."""
+"""A light installation: of the requirements, only frozendict and SciPy are imported, and JAX
+installs SciPy anyway."""
 
 
 @functools.cache
@@ -26,11 +28,11 @@ def load() -> types.ModuleType:
     """Imports neural-tangents, without TensorFlow.
 
     Raises:
-      MissingExtraError: it is not installed.
-      ImportError: JAX has moved further names.
+      MissingExtraError: if neural-tangents is not installed.
+      ImportError: if JAX has moved further names.
     """
     _put_back_moved_names()
-    # Its subpackage `experimental` imports TensorFlow and is of no use here.
+    # Its subpackage `experimental` would import TensorFlow and is not needed here.
     sys.modules.setdefault(
         "neural_tangents.experimental", types.ModuleType("neural_tangents.experimental")
     )
@@ -38,7 +40,7 @@ def load() -> types.ModuleType:
         "infinite-width kernels need",
         "neural-tangents",
         extra="infinite",
-        hint=f"or without the TensorFlow that this brings: {LIGHT_INSTALLATION}",
+        hint=f"or, to avoid installing TensorFlow with it: {LIGHT_INSTALLATION}",
     ):
         return importlib.import_module("neural_tangents")
 
@@ -50,7 +52,7 @@ def _put_back_moved_names() -> None:
 
     for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var"):
         _set_missing(jax.core, name, getattr(jax.extend.core, name))
-    # It only keys a table with this primitive, which no traced program holds any more.
+    # The library uses this primitive only as a table key; current JAX programs never contain it.
     _set_missing(jax.interpreters.ad, "zeros_like_p", jax.extend.core.Primitive("zeros_like"))
     if not hasattr(jax, "util"):
         util = types.ModuleType("jax.util")

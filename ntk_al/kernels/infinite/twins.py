@@ -1,25 +1,25 @@
-"""The infinite-width twin of each model, made of neural-tangents' stax layers.
+"""The infinite-width twin of each model, built from neural-tangents' stax layers.
 
-A twin has the layers and the widths of its finite network in the "standard" parameterization (Sohl-
-Dickstein et al. 2020, arXiv:2001.07301): each layer's part of the tangent kernel is scaled by its
-fan-in, as in a network whose weights are trained as they are. Its kernel is what the empirical
-kernel of the finite network at initialization tends to, relative to its size, as all hidden widths
-grow.
+A twin has the layers and widths of its finite network in the "standard" parameterization
+(Sohl-Dickstein et al. 2020, arXiv:2001.07301). Each layer's part of the tangent kernel is scaled by
+its fan-in, as in a network whose weights are trained without rescaling. As all hidden widths grow,
+the empirical kernel of the finite network at initialization tends to the kernel of the twin,
+relative to its size.
 
-What a twin leaves out or changes:
+A twin differs from its network in four ways:
 
-- stax has no BatchNorm, so a twin has none. At initialization and in inference mode BatchNorm is
+- stax has no BatchNorm, so a twin has none. At initialization and in inference mode, BatchNorm is
   the identity, so the limit is that of the network without the parameters of BatchNorm.
-- ``ResNet18`` adds a shortcut to its blocks after a ReLU. Such a sum is not Gaussian in the limit
-  and has no kernel in closed form, so its twin is the pre-activation form of the same layers (He et
-  al. 2016, arXiv:1603.05027), as that of ``WideResNet`` is already.
-- The head is global average pooling (``pooled``), whose kernel needs the covariance of every pair
-  of pixels, (H·W)² numbers for a pair of images; or flattening, the head of another network, which
-  needs H·W.
-- Weights are Gaussian here, while Flax truncates its normal distribution at two standard deviations
-  (and widens it to the same variance). Only a first layer with few inputs can tell.
+- ``ResNet18`` adds a shortcut to its blocks after a ReLU. In the limit, such a sum is not Gaussian
+  and has no closed-form kernel, so the twin uses the same layers in pre-activation form (He et al.
+  2016, arXiv:1603.05027). ``WideResNet`` already has this form.
+- The head is either global average pooling (``pooled``) or flattening. The pooled kernel needs the
+  covariance of every pair of pixels, (H·W)² numbers for a pair of images. Flattening needs only
+  H·W, but it is the head of a different network.
+- Weights are Gaussian. Flax truncates its normal distribution at two standard deviations, and
+  widens it to keep the variance. This can make a difference only in a first layer with few inputs.
 
-To add a twin, build it of the functions below and add a row in ``TWINS``.
+To add a twin, build it from the functions below and add a row to ``TWINS``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Layer = Any
 """A stax layer: its functions ``(init_fn, apply_fn, kernel_fn)``."""
 
 Twin = Callable[[Any, bool], Layer]
-"""The finite module, and whether the head is pooled (or flattened), to the infinite network."""
+"""A function from the finite module, and whether the head is pooled, to the infinite network."""
 
 HE_NORMAL = 2.0
 LECUN_NORMAL = 1.0
@@ -71,9 +71,9 @@ def convolution(
     Args:
       features: output channels of the finite layer.
       size: side of the window.
-      stride: in both directions.
-      variance: of a weight, times the fan-in: ``HE_NORMAL`` or ``LECUN_NORMAL``.
-      bias: whether it has a bias, trained from zero.
+      stride: the stride in both directions.
+      variance: the variance of a weight times the fan-in: ``HE_NORMAL`` or ``LECUN_NORMAL``.
+      bias: whether the layer has a bias, which is zero at initialization.
     """
     return _stax().Conv(
         features,
@@ -87,22 +87,22 @@ def convolution(
 
 
 def dense(features: int, *, variance: float = LECUN_NORMAL, bias: bool = True) -> Layer:
-    """A fully connected layer; arguments as ``convolution``."""
+    """A fully connected layer; the arguments are those of ``convolution``."""
     return _stax().Dense(
         features, W_std=math.sqrt(variance), b_std=_bias(bias), parameterization="standard"
     )
 
 
 def relu() -> Layer:
-    """ReLU, whose kernels are those of Cho and Saul (2009, "Kernel methods for deep learning").
+    """A ReLU with the kernels of Cho and Saul (2009, "Kernel methods for deep learning").
 
-    The ReLU of stax has the same kernels; on CPUs its arctan2 took two thirds of a kernel's time.
+    The ReLU of stax has the same kernels, but on CPUs its arctan2 took two thirds of the time.
     """
     return _stax().Elementwise(nn.relu, _relu_covariance, _relu_derivative)
 
 
 def serial(*layers: Layer) -> Layer:
-    """One layer after the other."""
+    """Composes layers, the first one first."""
     return _stax().serial(*layers)
 
 
@@ -123,7 +123,7 @@ def pre_activation_block(features_in: int, features: int, stride: int = 1) -> La
 
 
 def head(num_classes: int, pooled: bool) -> Layer:
-    """Global average pooling, or flattening, and the last Dense layer."""
+    """Global average pooling or flattening, followed by the last Dense layer."""
     return serial(_stax().GlobalAvgPool() if pooled else flatten(), dense(num_classes))
 
 
@@ -135,7 +135,7 @@ def _convnet(module: ConvNet, pooled: bool) -> Layer:
 
 
 def _mlp(module: MLP, pooled: bool) -> Layer:
-    del pooled  # it has no pixels
+    del pooled  # an MLP has no pixels
     hidden = [layer for _ in range(module.blocks) for layer in (_hidden(module.width), relu())]
     return serial(flatten(), *hidden, dense(module.num_classes))
 
@@ -155,7 +155,7 @@ def _wide_resnet(module: WideResNet, pooled: bool) -> Layer:
 
 
 def _residual(stem: int, widths: list[int], blocks: int, module: Any, pooled: bool) -> Layer:
-    """A stem, then stages of pre-activation blocks; all but the first begin with stride 2."""
+    """A stem, then stages of pre-activation blocks; stages after the first start with stride 2."""
     layers, channels = [convolution(stem)], stem
     for stage, features in enumerate(widths):
         for block in range(blocks):
@@ -193,7 +193,7 @@ def _stax() -> Any:
 
 
 def _bias(bias: bool) -> float | None:
-    # Without variance, but not None: in the standard parameterization it still is a parameter.
+    # A variance of zero still makes the bias a trained parameter; None would remove it.
     return 0.0 if bias else None
 
 
@@ -206,12 +206,15 @@ TWINS: dict[type[nn.Module], Twin] = {
 
 
 def find(module: nn.Module) -> tuple[nn.Module, Twin]:
-    """The module that a row of ``TWINS`` is for, and that row.
+    """Finds the twin of a module.
 
-    A module that wraps another one in its field ``backbone`` has the twin of that one.
+    A module that wraps another one in its field ``backbone`` has the twin of the wrapped module.
+
+    Returns:
+      The module that ``TWINS`` has a row for, and its twin.
 
     Raises:
-      ValueError: there is none; the message lists those there are.
+      ValueError: if there is no twin; the message lists the modules that have one.
     """
     for candidate in (module, getattr(module, "backbone", None)):
         if isinstance(candidate, nn.Module) and type(candidate) in TWINS:
@@ -219,5 +222,5 @@ def find(module: nn.Module) -> tuple[nn.Module, Twin]:
     known = ", ".join(sorted(kind.__name__ for kind in TWINS))
     raise ValueError(
         f"the network {type(module).__name__} has no infinite-width twin; these have one: {known}. "
-        "For another, add a row in ntk_al.kernels.TWINS."
+        "To add a twin, add a row to ntk_al.kernels.TWINS."
     )

@@ -65,6 +65,7 @@ def residual_twin(module, pooled):
     ],
     ids=["mlp", "convnet", "residual"],
 )
+@pytest.mark.usefixtures("optimized")
 def test_the_empirical_kernel_tends_to_the_twins_like_one_over_the_root_of_the_width(
     build, head, widths, monkeypatch
 ):
@@ -217,8 +218,10 @@ def test_invalid_arguments_are_refused(arguments, options, message):
 
 
 def test_the_requirement_is_a_twin_of_the_module_or_of_its_backbone():
-    need = requirements.NEEDS["infinite_twin"]
+    lacking = requirements.NEEDS["infinite_twin"].lacking
     mlp = Network(models.MLP(3), {})
-    assert need(mlp, images(1)) is None
-    assert need(Network(WithoutBatchNorm(models.ConvNet(3)), {}), images(1)) is None
-    assert "TinyNet has no infinite-width twin" in need(Network(helpers.TinyNet(), {}), images(1))
+    assert lacking(mlp, images(1)) is None
+    assert lacking(Network(WithoutBatchNorm(models.ConvNet(3)), {}), images(1)) is None
+    assert "TinyNet has no infinite-width twin" in lacking(
+        Network(helpers.TinyNet(), {}), images(1)
+    )
