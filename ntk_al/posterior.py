@@ -1,5 +1,6 @@
 """The posterior of the retrained linearized network: public names of ``lookahead.posterior``."""
 
-from ntk_al.lookahead.posterior import Factor, Points, Posterior, condition, factorize
+from ntk_al.lookahead.factorization import Factor, Points, factorize
+from ntk_al.lookahead.posterior import Posterior, condition
 
 __all__ = ["Factor", "Points", "Posterior", "condition", "factorize"]

@@ -34,8 +34,7 @@ from absl import flags
 from absl.flags import FlagValues
 from jax.lax import DotAlgorithmPreset, Precision
 
-from ntk_al import kernels, lookahead, models, training
-from ntk_al.lookahead import posterior
+from ntk_al import kernels, lookahead, models, posterior, training
 from ntk_al.types import Array
 
 from .harness import agreement, compilation, entry, problem, timing

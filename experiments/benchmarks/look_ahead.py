@@ -28,9 +28,8 @@ import numpy as np
 from absl import flags
 from absl.flags import FlagValues
 
-from ntk_al import kernels, lookahead, training
+from ntk_al import kernels, lookahead, posterior, training
 from ntk_al.acquisition import CandidateSet
-from ntk_al.lookahead import posterior
 from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike, GramBlocks
 

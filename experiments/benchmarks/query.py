@@ -29,9 +29,8 @@ import numpy as np
 from absl import flags
 from absl.flags import FlagValues
 
-from ntk_al import Network, kernels, lookahead
+from ntk_al import Network, kernels, lookahead, posterior
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, Strategy, requirements
-from ntk_al.lookahead import posterior
 from ntk_al.types import Array, ArrayLike
 
 from .harness import compilation, entry, memory, protocol, timing

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.lookahead.factorization import Factor
 from ntk_al.lookahead.full_posterior import FullPosterior
-from ntk_al.lookahead.posterior import Factor, Posterior
+from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array, ArrayLike
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 
 from ntk_al._utils import float64
 from ntk_al.lookahead import posterior
-from ntk_al.lookahead.posterior import RIDGE, Posterior
+from ntk_al.lookahead.factorization import RIDGE
+from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 

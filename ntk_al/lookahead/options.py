@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead.criteria import CRITERIA
-from ntk_al.lookahead.posterior import RIDGE
+from ntk_al.lookahead.factorization import RIDGE
 from ntk_al.network import READOUTS
 
 REFERENCES = ("network", "linearized")

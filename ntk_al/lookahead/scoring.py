@@ -25,9 +25,10 @@ from ntk_al._utils.float64 import to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, tiles
 from ntk_al.lookahead.criteria import Evaluation, RankC, RankOne
+from ntk_al.lookahead.factorization import Factor, Points, factorize
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
-from ntk_al.lookahead.posterior import Factor, Points, Posterior
+from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike, GramBlocks
@@ -194,7 +195,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
     if mesh is not None:
         pool_logits = _fill(pool_logits, num_filled)
     everywhere = sharding.everywhere(mesh)
-    factor = posterior.factorize(everywhere(theta.labeled), problem.residual, ridge=options.ridge)
+    factor = factorize(everywhere(theta.labeled), problem.residual, ridge=options.ridge)
     pool = factor.at(everywhere(theta.labeled_pool), pool_logits)
     evaluation = pool
     if problem.eval_logits is not None:

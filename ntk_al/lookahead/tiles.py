@@ -11,9 +11,9 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from ntk_al._utils import sharding
-from ntk_al.lookahead import posterior
+from ntk_al.lookahead import factorization, posterior
 from ntk_al.lookahead.criteria import CRITERIA, Evaluation, RankC, RankOne
-from ntk_al.lookahead.posterior import Points
+from ntk_al.lookahead.factorization import Points
 from ntk_al.types import Array
 
 _TILE_BYTES = 128 * 2**20  # upper bound for one [tile, E, C] array of a criterion
@@ -49,7 +49,7 @@ def score_candidates(
         num_candidates = len(pool.mean)
         size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
         size = min(size, num_candidates)
-        variance = posterior.variance(pool, diagonal)
+        variance = factorization.variance(pool, diagonal)
 
         def of_tile(tile: Array, scores: Array) -> Array:
             # The last tile overlaps the one before it, so that all tiles have the same shape.
@@ -61,7 +61,7 @@ def score_candidates(
             candidates = Points(
                 logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
             )
-            covariance = posterior.covariance(evaluation, candidates, cut(theta, 1))
+            covariance = factorization.covariance(evaluation, candidates, cut(theta, 1))
             gain = posterior.gain(covariance, cut(variance, 0), noise)
             part = evaluate(
                 Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_al.lookahead import posterior
+from ntk_al import posterior
 from tests import helpers
 
 RIDGE = 1e-3

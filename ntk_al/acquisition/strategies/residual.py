@@ -9,8 +9,8 @@ from ntk_al import kernels
 from ntk_al._utils import float64, sharding
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, facts
-from ntk_al.lookahead import ALL_LOGITS, posterior
-from ntk_al.lookahead.posterior import Factor, Points
+from ntk_al.lookahead import ALL_LOGITS
+from ntk_al.lookahead.factorization import Factor, Points, factorize
 from ntk_al.types import Array
 
 
@@ -46,7 +46,7 @@ def _points(given: CandidateSet) -> tuple[Factor, Points]:
         mesh=options.mesh,
     )
     theta = jnp.asarray(sharding.everywhere(sharding.automatic(options.mesh))(theta))
-    factor = posterior.factorize(theta[:, :num_labeled], given.residual, ridge=options.ridge)
+    factor = factorize(theta[:, :num_labeled], given.residual, ridge=options.ridge)
     return factor, factor.at(theta[:, num_labeled:], given.network_logits)
 
 

@@ -1,0 +1,211 @@
+"""Conditioning on the labeled set: the factorized kernel, and what it says of other points.
+
+    mean(x)  = f(x) + Θ(x, L) A⁻¹ R
+    S(x, x') = Θ(x, x') − Θ(x, L) A⁻¹ Θ(L, x')
+
+with A = Θ(L, L) + λI, all through one Cholesky factor of A.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al._utils import checks, float64
+from ntk_al.types import Array, ArrayLike
+
+_log = logging.getLogger(__name__)
+
+RIDGE = 1e-4
+"""The default ridge, which is λ divided by the mean of diag Θ(L, L)."""
+
+_LARGEST_RIDGE = 1.0
+_SMALLEST_RETRY = 1e-8
+_POWER_ITERATIONS = 50
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Factor:
+    """The factorized kernel of the labeled set, which every query point reuses.
+
+    Like ``Points``, it is in float64 if the device supports that.
+
+    Attributes:
+      cholesky: lower Cholesky factor K of A, ``[L, L]``.
+      residual: K⁻¹R, ``[L, C]``.
+      noise: λ.
+      ridge: the ridge that was used: the requested one, or a larger one if A was not positive
+        definite.
+      condition_number: a lower estimate of the condition number λ_max(A) / λ_min(A).
+    """
+
+    cholesky: Array
+    residual: Array
+    noise: Array
+    ridge: Array
+    condition_number: Array
+
+    def at(self, cross: ArrayLike, logits: ArrayLike) -> Points:
+        """Returns the posterior at N points x, without their covariance.
+
+        Args:
+          cross: Θ(L, x), ``[L, N]``.
+          logits: f(x), ``[N, C]``.
+        """
+        with float64.widest(self, cross, logits) as dtype:
+            return _at(self, jnp.asarray(cross, dtype), jnp.asarray(logits, dtype))
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Points:
+    """The posterior at N points, without their covariance.
+
+    Attributes:
+      logits: f(x) of the network, ``[N, C]``.
+      mean: outputs of the linearized network after retraining, ``[N, C]``.
+      whitened: K⁻¹Θ(L, x) with the Cholesky factor K of A, ``[L, N]``. The covariance follows from
+        it as S(x, x') = Θ(x, x') − whitened(x)ᵀ whitened(x').
+    """
+
+    logits: Array
+    mean: Array
+    whitened: Array
+
+
+def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) -> Factor:
+    """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).
+
+    If A is not numerically positive definite, the ridge is multiplied by ten until it is.
+
+    Args:
+      labeled: Θ(L, L), ``[L, L]``.
+      residual: R = Y − f(X_L), ``[L, C]``.
+      ridge: λ divided by the mean of diag Θ(L, L), at least 0.
+
+    Returns:
+      The factor of A, from which ``Factor.at`` makes the posterior at any points.
+
+    Raises:
+      ValueError: if shapes do not match, or if A is not positive definite for any ridge up to 1.
+
+    Warns:
+      UserWarning: if the ridge was raised.
+    """
+    if labeled.ndim != 2 or labeled.shape != (len(residual),) * 2 or residual.ndim != 2:
+        raise ValueError(
+            "factorize takes labeled [L, L] and residual [L, C], "
+            f"got shapes {labeled.shape} and {residual.shape}"
+        )
+    if not checks.is_traced(ridge):
+        checks.at_least("ridge", ridge, 0)
+    with float64.widest(labeled, residual, ridge) as dtype:
+        factor = _factorize(jnp.asarray(labeled, dtype), jnp.asarray(residual, dtype), ridge)
+    if not checks.is_traced(factor) and not bool(jnp.isfinite(factor.cholesky).all()):
+        raise ValueError(
+            "the kernel of the labeled set is not positive definite even with a ridge of "
+            f"{float(factor.ridge):g}. Likely causes: the network has diverged (NaN), its "
+            "gradients are all zero (a dead network), or the matrix given is not a kernel. "
+            "Retrain with a lower learning rate, or inspect its eigenvalues with "
+            "jnp.linalg.eigvalsh."
+        )
+    if not checks.is_traced(factor, ridge):
+        used, number = float(factor.ridge), float(factor.condition_number)
+        _log.info("%d labels: ridge %.3g, condition number about %.3g", len(residual), used, number)
+        if used > 1.01 * ridge:
+            warnings.warn(
+                f"the kernel of the labeled set is not positive definite with ridge={ridge:g}, so "
+                f"{used:.3g} is used. Duplicate labeled examples and low precision can cause this",
+                stacklevel=2,
+            )
+    return factor
+
+
+def covariance(points1: Points, points2: Points, theta: ArrayLike) -> Array:
+    """S(x1, x2) = Θ(x1, x2) − Θ(x1, L) A⁻¹ Θ(L, x2).
+
+    Args:
+      points1: N1 points from ``Factor.at``.
+      points2: N2 points from the same factor.
+      theta: Θ(x1, x2), ``[N1, N2]``.
+
+    Returns:
+      ``[N1, N2]``.
+    """
+    with float64.widest(points1, points2, theta) as dtype:
+        return _covariance(points1.whitened, points2.whitened, jnp.asarray(theta, dtype))
+
+
+def variance(points: Points, diagonal: ArrayLike) -> Array:
+    """The diagonal of S(x, x), ``[N]``, computed from diag Θ(x, x), ``[N]``."""
+    with float64.widest(points, diagonal) as dtype:
+        return jnp.asarray(diagonal, dtype) - jnp.square(points.whitened).sum(0)
+
+
+@jax.jit
+def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
+    mean_diagonal = jnp.diagonal(theta).mean()
+    identity = jnp.eye(len(theta), dtype=theta.dtype)
+    ridge = jnp.asarray(ridge, theta.dtype)
+
+    def cholesky(ridge: Array) -> Array:
+        return jnp.linalg.cholesky(theta + ridge * mean_diagonal * identity)
+
+    def failed(state: tuple[Array, Array]) -> Array:
+        # JAX's Cholesky silently returns NaN if the matrix is not positive definite.
+        ridge, factor = state
+        return ~jnp.isfinite(factor).all() & (ridge < _LARGEST_RIDGE)
+
+    def retry(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        ridge = jnp.maximum(10 * state[0], _SMALLEST_RETRY)
+        return ridge, cholesky(ridge)
+
+    ridge, factor = jax.lax.while_loop(failed, retry, (ridge, cholesky(ridge)))
+    noise = ridge * mean_diagonal
+    return Factor(
+        cholesky=factor,
+        residual=jax.scipy.linalg.solve_triangular(factor, residual, lower=True),
+        noise=noise,
+        ridge=ridge,
+        condition_number=_condition_number(theta + noise * identity, factor),
+    )
+
+
+def _condition_number(a: Array, cholesky: Array) -> Array:
+    """λ_max from power iteration divided by λ_min from inverse iteration; never too large."""
+    start = jax.random.normal(jax.random.key(0), (len(a),), a.dtype)
+
+    def largest(_: int, v: Array) -> Array:
+        v = _matmul(a, v)
+        return v / jnp.linalg.norm(v)
+
+    def smallest(_: int, v: Array) -> Array:
+        v = jax.scipy.linalg.cho_solve((cholesky, True), v)
+        return v / jnp.linalg.norm(v)
+
+    high = jax.lax.fori_loop(0, _POWER_ITERATIONS, largest, start)
+    low = jax.lax.fori_loop(0, _POWER_ITERATIONS, smallest, start)
+    return _matmul(high, _matmul(a, high)) / _matmul(low, _matmul(a, low))
+
+
+@jax.jit
+def _at(factor: Factor, cross: Array, logits: Array) -> Points:
+    whitened = jax.scipy.linalg.solve_triangular(factor.cholesky, cross, lower=True)
+    return Points(
+        logits=logits, mean=logits + _matmul(whitened.T, factor.residual), whitened=whitened
+    )
+
+
+@jax.jit
+def _covariance(whitened1: Array, whitened2: Array, theta: Array) -> Array:
+    return theta - _matmul(whitened1.T, whitened2)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    # Recent GPUs would round float32 operands to TF32 unless told otherwise.
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
