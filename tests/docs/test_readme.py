@@ -27,6 +27,7 @@ OPTIONS = [
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_the_python_of_the_readme_runs_from_top_to_bottom():
     names: dict = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

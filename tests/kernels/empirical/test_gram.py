@@ -153,8 +153,8 @@ def test_a_layer_option_without_a_rule_is_said_once(caplog):
         assert relative_error(kernels.gram(net, x), helpers.plain_gram(net, x, x)) < 1e-5
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert [record.getMessage() for record in warnings] == [
-        "the layer Conv_0 uses padding 'CIRCULAR', which has no fast rule; its gradient is exact, "
-        "and slow"
+        "the layer Conv_0 uses padding 'CIRCULAR', which has no fast rule; its gradient is exact "
+        "but slow"
     ]
 
 
