@@ -17,7 +17,7 @@ PYTEST = $(RUN) -m pytest --numprocesses=auto
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-run: $(VENV)/experiments-installed  ## MLMOC beside random on real 8x8 digits, a minute, no network
+run: $(VENV)/experiments-installed  ## MLMOC beside random on real 8x8 digits, a minute, no data to download
 	$(RUN) -m experiments.main --flagfile=digits.flags
 
 test: $(VENV)/test-installed  ## the whole test suite on all cores, and the coverage of ntk_al

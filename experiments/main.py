@@ -25,7 +25,7 @@ except extras.MissingExtraError as error:
 command_line.define()
 flags.adopt_module_key_flags(command_line)  # so that --help shows them
 
-_REFUSED = (ValueError, OSError, extras.MissingExtraError)
+_REFUSED = (ValueError, TypeError, OSError, extras.MissingExtraError)
 
 
 def main(arguments: Sequence[str]) -> None:

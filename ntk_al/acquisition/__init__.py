@@ -6,18 +6,21 @@ from ntk_al.acquisition.pool import Pool
 from ntk_al.acquisition.requirements import check
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.acquisition.strategies import STRATEGIES
-from ntk_al.acquisition.strategy import Strategy, jointly, ranked
+from ntk_al.acquisition.strategy import Choice, Strategy, Utilities, jointly, label_aware, ranked
 
 __all__ = [
     "BATCH_MODES",
     "SCHEMES",
     "STRATEGIES",
     "CandidateSet",
+    "Choice",
     "LookaheadOptions",
     "Pool",
     "Selection",
     "Strategy",
+    "Utilities",
     "check",
     "jointly",
+    "label_aware",
     "ranked",
 ]

@@ -75,11 +75,9 @@ class CandidateSet:
         for name, x in sets.items():
             checks.inputs(name, x)
             checks.same_example_shape("x_labeled", self.x_labeled, name, x)
-        if np.shape(self.ids) != (len(self.x),) or np.unique(self.ids).size != len(self.x):
-            raise ValueError(
-                f"ids must be {len(self.x)} different integers, one for each candidate, "
-                f"got shape {np.shape(self.ids)}"
-            )
+        num_classes = self.network.check(self.x_labeled)
+        checks.targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
+        _check_ids(self.ids, len(self.x))
 
     @property
     def available(self) -> np.ndarray:
@@ -99,7 +97,16 @@ class CandidateSet:
         Args:
           row: the row of the candidate that was labeled.
           label: its class id.
+
+        Raises:
+          ValueError: if the row is not an available candidate, or the label is not a class id.
         """
+        if not (0 <= row < len(self.x) and self.available[row]):
+            raise ValueError(
+                f"row must be one of the {int(self.available.sum())} candidates without a label, "
+                f"of {len(self.x)} in all, got {row}"
+            )
+        checks.class_ids("label", np.asarray(label), self.network.check(self.x_labeled))
         return dataclasses.replace(
             self, observed=(*self.observed, (row, label)), start=self.start or self
         )
@@ -260,3 +267,23 @@ def _condition(given: CandidateSet) -> Posterior | FullPosterior:
     """Computes the posterior before any label was revealed."""
     tiled = given.x_eval is None and given.options.readout != ALL_LOGITS
     return scoring.condition(given.problem, given.options, given.blocks if tiled else None)
+
+
+def _check_ids(ids: np.ndarray, num: int) -> None:
+    """Raises ValueError unless there are so many different ids that a PRNG key can be folded with.
+
+    What is random belongs to an id, so an id that were cut to 32 bits would lose it silently.
+    """
+    ids = np.asarray(ids)
+    if ids.shape != (num,) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(
+            f"ids must be {num} different integers, one for each candidate, got shape {ids.shape} "
+            f"and dtype {ids.dtype}"
+        )
+    if np.unique(ids).size != num:
+        raise ValueError(f"ids must be {num} different integers, but some are equal")
+    if ids.min() < 0 or ids.max() >= 2**32:
+        raise ValueError(
+            f"ids must be in 0..2^32 - 1, got {ids.min()}..{ids.max()}; number the examples, and "
+            "keep your own keys in a list"
+        )

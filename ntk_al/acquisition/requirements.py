@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from ntk_al._utils import checks
 from ntk_al._utils.extras import MissingExtraError
 from ntk_al.acquisition.strategy import Strategy
 from ntk_al.kernels.infinite import neural_tangents_compat, twins
@@ -117,8 +118,10 @@ def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: Ar
       x: inputs, ``[N, ...]``; only their shape and dtype are used.
 
     Raises:
-      ValueError: if the network lacks something; the message says what.
+      ValueError: if there is no such strategy, or the network lacks something; the message says
+        what.
     """
+    checks.one_of("strategy", name, strategies)
     missing = [lack for need in strategies[name].needs if (lack := NEEDS[need].lacking(network, x))]
     if missing:
         lacking = {need for need in NEEDS if NEEDS[need].lacking(network, x)}
@@ -128,8 +131,8 @@ def check(strategies: Mapping[str, Strategy], name: str, network: Network, x: Ar
 
         work = working(lacking)
         message = (
-            f"the strategy {name!r} cannot be used: {'; '.join(missing)}. With this network these "
-            f"work: {', '.join(work)}"
+            f"the strategy {name!r} cannot be used: {'; '.join(missing).rstrip('.')}. "
+            f"With this network these work: {', '.join(work)}"
         )
         addable = {"loss_prediction"} if has_stages(network.module) else set()
         if more := [n for n in working(lacking - addable) if n not in work]:

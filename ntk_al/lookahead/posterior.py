@@ -15,7 +15,6 @@ v = Θ(L, L)⁻¹ Θ(L, x').
 from __future__ import annotations
 
 import dataclasses
-import logging
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +22,6 @@ import jax.numpy as jnp
 from ntk_al._utils import checks, float64
 from ntk_al.lookahead.factorization import RIDGE, covariance, factorize
 from ntk_al.types import Array, ArrayLike, GramBlocks
-
-_log = logging.getLogger(__name__)
 
 
 @jax.tree_util.register_dataclass

@@ -167,7 +167,14 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
       network: the network.
       x: inputs, ``[N, ...]``.
       y: class ids, ``[N]``.
+
+    Raises:
+      ValueError: if there is not one class id for each input.
     """
+    y = np.asarray(y)
+    if y.shape != (len(x),):
+        raise ValueError(f"y must be class ids [N] for {len(x)} inputs, got shape {y.shape}")
+    checks.class_ids("y", y, network.check(x))
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 

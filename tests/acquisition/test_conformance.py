@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from ntk_al import Network, kernels, lookahead, models, training
-from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, ranked, schemes
+from ntk_al.acquisition import (
+    STRATEGIES,
+    CandidateSet,
+    LookaheadOptions,
+    ranked,
+    requirements,
+    schemes,
+)
 from ntk_al.lookahead import CRITERIA
 from ntk_al.training import TrainingConfig
 from tests import helpers
@@ -479,3 +486,34 @@ def test_a_budget_that_is_too_small_reaches_the_kernel_of_a_strategy():
 def test_inputs_of_a_query_stay_once_a_label_was_revealed():
     with pytest.raises(ValueError, match="make a new CandidateSet"):
         replaced(candidates().observe(2, 1), x=helpers.images(U, seed=8))
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.arange(U) / 100, "dtype float64"),
+        (np.arange(U) * 2**32, r"ids must be in 0\.\.2\^32"),
+        (-np.arange(U), "ids must be in"),
+        (np.arange(U - 1), "9 different integers"),
+    ],
+)
+def test_ids_that_would_lose_their_random_numbers_are_refused(ids, message):
+    with pytest.raises(ValueError, match=message):
+        replaced(candidates(), ids=ids)
+
+
+@pytest.mark.parametrize("labels", [np.full(6, 7), np.zeros(3, int)])
+def test_labels_that_do_not_fit_are_refused_whatever_the_strategy(labels):
+    with pytest.raises(ValueError, match="y_labeled"):
+        replaced(candidates(), y_labeled=labels)
+
+
+@pytest.mark.parametrize(("row", "label"), [(U, 0), (-1, 0), (2, 3), (5, 0)])
+def test_a_label_that_does_not_fit_is_not_absorbed(row, label):
+    with pytest.raises(ValueError, match=r"row must be one of|label must be class ids"):
+        candidates().observe(5, 1).observe(row, label)
+
+
+def test_a_misspelled_strategy_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match="unknown strategy 'mlmco'; known: badge"):
+        requirements.check(STRATEGIES, "mlmco", network(), helpers.images(1))

@@ -234,3 +234,9 @@ def test_augmentation_needs_images():
 def test_settings_out_of_range_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**setting)
+
+
+@pytest.mark.parametrize("y", [np.zeros((4, 1), int), np.zeros(1, int), np.full(4, 3)])
+def test_accuracy_refuses_labels_that_do_not_fit(y):
+    with pytest.raises(ValueError, match="y must be class ids"):
+        training.accuracy(helpers.network(), helpers.images(4), y)

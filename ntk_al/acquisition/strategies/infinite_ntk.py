@@ -50,6 +50,7 @@ def twin_blocks(given: CandidateSet, kind: str) -> GramBlocks:
         given.problem.with_one_set().x_pool,
         head=_head(given),
         kind=kind,
+        memory_budget=given.options.memory_budget,
     )
 
 

@@ -222,5 +222,5 @@ def find(module: nn.Module) -> tuple[nn.Module, Twin]:
     known = ", ".join(sorted(kind.__name__ for kind in TWINS))
     raise ValueError(
         f"the network {type(module).__name__} has no infinite-width twin; these have one: {known}. "
-        "To add a twin, add a row to ntk_al.kernels.TWINS."
+        "To add a twin, add a row to TWINS in ntk_al/kernels/infinite/twins.py."
     )
