@@ -63,8 +63,9 @@ def sequential(
       ValueError: if k < 1 or fewer than k candidates are available.
 
     Example:
-      >>> from ntk_al import Network, acquisition, models
-      >>> x, network = np.zeros((3, 2)), Network(models.MLP(num_classes=2), {})
+      >>> from ntk_al import acquisition, models, training
+      >>> x = np.zeros((3, 2))
+      >>> network = training.initialize(jax.random.key(0), models.MLP(num_classes=2, width=4), x)
       >>> candidates = CandidateSet(network, x, np.zeros(3, int), x, ids=np.array([7, 8, 9]))
       >>> strategy = acquisition.STRATEGIES["random"]
       >>> selection = sequential(jax.random.key(0), strategy, candidates, 3, lambda i: 0)

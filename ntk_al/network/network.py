@@ -74,10 +74,13 @@ class Network:
           ``[N, C]``.
 
         Raises:
-          ValueError: if logits are NaN or infinite, which means that the network has diverged.
+          ValueError: if there are no inputs, or if logits are NaN or infinite, which means that
+            the network has diverged.
         """
         if batch_size is not None:
             checks.positive("batch_size", batch_size)
+        if len(x) == 0:
+            raise ValueError(f"x is empty: it has shape {x.shape}")
         if checks.is_traced(self, x):
             return self.logits(x)
         logits = batches.map_batches(

@@ -253,18 +253,6 @@ def test_any_number_of_classes(num_classes):
         assert np.isfinite(scores).all()
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
-def test_predictions_do_not_depend_on_the_batch_size(batch_size):
-    net, x = helpers.network(), helpers.images(7)
-    np.testing.assert_allclose(net.predict(x, batch_size), net.logits(x), atol=1e-6)
-
-
-@pytest.mark.parametrize("batch_size", [0, -1])
-def test_an_invalid_batch_size_is_refused(batch_size):
-    with pytest.raises(ValueError, match="batch_size must be a positive"):
-        helpers.network().predict(helpers.images(2), batch_size)
-
-
 def test_dropout_and_batchnorm_are_in_inference_mode():
     class Noisy(nn.Module):
         @nn.compact
