@@ -152,7 +152,9 @@ class Config:
     )
     batch_mode: str = _setting(
         LookaheadOptions.batch_mode,
-        f"How look-ahead strategies form a batch: {', or '.join(BATCH_MODES.values())}:",
+        "How look-ahead strategies form a batch. "
+        + "; ".join(f"{name}: {how}" for name, how in BATCH_MODES.items())
+        + ". One of:",
         choices=BATCH_MODES,
     )
     criterion: str = _setting(
