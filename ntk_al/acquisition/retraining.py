@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.lookahead.criteria import CRITERIA, Evaluation, Retrained
+from ntk_al.lookahead.criteria import CRITERIA, Evaluation
+from ntk_al.lookahead.outcomes import Retrained
 from ntk_al.network import Network
 
 Train = Callable[[np.ndarray, int], Network]

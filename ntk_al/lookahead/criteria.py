@@ -68,6 +68,7 @@ class Criterion:
     Example:
       A label would move three points by 1, ½ and 0 times the error, whose norm is 1.
 
+      >>> from ntk_al.lookahead.outcomes import RankOne
       >>> evaluation = Evaluation(mean=jnp.zeros((3, 2)), offset=jnp.zeros((3, 2)))
       >>> gain, logits = jnp.array([1.0, 0.5, 0.0]), jnp.array([0.2, 0.1])
       >>> print(CRITERIA["mlmoc"](evaluation, RankOne(gain, mean=jnp.zeros(2), logits=logits)))
@@ -118,81 +119,6 @@ CRITERIA: dict[str, Criterion] = {
 """All criteria by name."""
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class RankOne:
-    """The rank-one step that each candidate would cause if all classes share a kernel (Eq. 11, 12).
-
-    The arrays have a leading axis U. A criterion sees one candidate, so for it that axis is absent.
-
-    Attributes:
-      gain: w(x, j) at every evaluation point, ``[U, E]``.
-      mean: mean(x_j), ``[U, C]``.
-      logits: f(x_j) of the network, ``[U, C]``.
-    """
-
-    gain: Array
-    mean: Array
-    logits: Array
-
-    def after(self, evaluation: Evaluation, label: Array) -> Array:
-        """mean⁺(x) = mean(x) + w(x, j) e_j."""
-        return evaluation.mean + jnp.outer(self.gain, _step(self.mean, label))
-
-    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
-        """Σ_x ‖b(x) + w(x, j) e_j‖₂; the square is expanded to avoid an [E, C] array."""
-        b, w, e = evaluation.offset, self.gain, _step(self.mean, label)
-        squared = jnp.square(b).sum(1) + 2 * w * _dot(b, e) + jnp.square(w) * _dot(e, e)
-        return jnp.sqrt(jnp.maximum(squared, 0)).sum()
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class RankC:
-    """The step of each candidate if every pair of classes has its own kernel; axes as ``RankOne``.
-
-    Attributes:
-      gain: W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ at every evaluation point, ``[U, E, C, C]``.
-      mean: mean(x_j), ``[U, C]``.
-      logits: f(x_j) of the network, ``[U, C]``.
-    """
-
-    gain: Array
-    mean: Array
-    logits: Array
-
-    def after(self, evaluation: Evaluation, label: Array) -> Array:
-        """mean⁺(x) = mean(x) + W(x, j) e_j."""
-        return evaluation.mean + _dot(self.gain, _step(self.mean, label))
-
-    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
-        """Σ_x ‖b(x) + W(x, j) e_j‖₂."""
-        return _total_change(self, evaluation, label)
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Retrained:
-    """The outcome of really retraining with one candidate and one label for it.
-
-    Attributes:
-      outputs: outputs of the retrained network at the evaluation points, ``[E, C]``.
-      logits: f(x_j) of the network before retraining, ``[C]``.
-    """
-
-    outputs: Array
-    logits: Array
-
-    def after(self, evaluation: Evaluation, label: Array) -> Array:
-        """The outputs of the retrained network, ``[E, C]``."""
-        del evaluation, label
-        return self.outputs
-
-    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
-        """Σ_x ‖f⁺(x) − f(x)‖₂."""
-        return _total_change(self, evaluation, label)
-
-
 def entropy(logits: Array) -> Array:
     """The entropy of the softmax, in nats.
 
@@ -211,18 +137,3 @@ def entropy(logits: Array) -> Array:
     weights = jnp.exp(shifted)
     total = weights.sum(-1)
     return jnp.log(total) - (weights * shifted).sum(-1) / total
-
-
-def _step(mean: Array, label: Array) -> Array:
-    """e_j = y − mean(x_j), ``[C]``."""
-    return jax.nn.one_hot(label, mean.shape[-1], dtype=mean.dtype) - mean
-
-
-def _total_change(outcome: Outcome, evaluation: Evaluation, label: Array) -> Array:
-    before = evaluation.mean - evaluation.offset
-    return jnp.linalg.norm(outcome.after(evaluation, label) - before, axis=1).sum()
-
-
-def _dot(a: Array, b: Array) -> Array:
-    # Inside a caller's jit the operands are float32, which recent GPUs would round to TF32.
-    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -24,10 +24,11 @@ from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, tiles
-from ntk_al.lookahead.criteria import Evaluation, RankC, RankOne
+from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.factorization import Factor, Points, factorize
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
+from ntk_al.lookahead.outcomes import RankC, RankOne
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.network import Network

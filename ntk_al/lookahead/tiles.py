@@ -12,8 +12,9 @@ from jax.sharding import PartitionSpec as P
 
 from ntk_al._utils import sharding
 from ntk_al.lookahead import factorization, posterior
-from ntk_al.lookahead.criteria import CRITERIA, Evaluation, RankC, RankOne
+from ntk_al.lookahead.criteria import CRITERIA, Evaluation
 from ntk_al.lookahead.factorization import Points
+from ntk_al.lookahead.outcomes import RankC, RankOne
 from ntk_al.types import Array
 
 _TILE_BYTES = 128 * 2**20  # upper bound for one [tile, E, C] array of a criterion

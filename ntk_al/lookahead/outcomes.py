@@ -1,0 +1,105 @@
+"""Outcomes: what the network would become if one candidate were labeled, in three ways.
+
+Criteria measure outcomes, and treat them alike: steps of the linearized network with one kernel for
+all classes, or with a kernel for each pair of classes, and a network that was really retrained.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al.lookahead.criteria import Evaluation, Outcome
+from ntk_al.types import Array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RankOne:
+    """The rank-one step that each candidate would cause if all classes share a kernel (Eq. 11, 12).
+
+    The arrays have a leading axis U. A criterion sees one candidate, so for it that axis is absent.
+
+    Attributes:
+      gain: w(x, j) at every evaluation point, ``[U, E]``.
+      mean: mean(x_j), ``[U, C]``.
+      logits: f(x_j) of the network, ``[U, C]``.
+    """
+
+    gain: Array
+    mean: Array
+    logits: Array
+
+    def after(self, evaluation: Evaluation, label: Array) -> Array:
+        """mean⁺(x) = mean(x) + w(x, j) e_j."""
+        return evaluation.mean + jnp.outer(self.gain, _step(self.mean, label))
+
+    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
+        """Σ_x ‖b(x) + w(x, j) e_j‖₂; the square is expanded to avoid an [E, C] array."""
+        b, w, e = evaluation.offset, self.gain, _step(self.mean, label)
+        squared = jnp.square(b).sum(1) + 2 * w * _dot(b, e) + jnp.square(w) * _dot(e, e)
+        return jnp.sqrt(jnp.maximum(squared, 0)).sum()
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class RankC:
+    """The step of each candidate if every pair of classes has its own kernel; axes as ``RankOne``.
+
+    Attributes:
+      gain: W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ at every evaluation point, ``[U, E, C, C]``.
+      mean: mean(x_j), ``[U, C]``.
+      logits: f(x_j) of the network, ``[U, C]``.
+    """
+
+    gain: Array
+    mean: Array
+    logits: Array
+
+    def after(self, evaluation: Evaluation, label: Array) -> Array:
+        """mean⁺(x) = mean(x) + W(x, j) e_j."""
+        return evaluation.mean + _dot(self.gain, _step(self.mean, label))
+
+    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
+        """Σ_x ‖b(x) + W(x, j) e_j‖₂."""
+        return _total_change(self, evaluation, label)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Retrained:
+    """The outcome of really retraining with one candidate and one label for it.
+
+    Attributes:
+      outputs: outputs of the retrained network at the evaluation points, ``[E, C]``.
+      logits: f(x_j) of the network before retraining, ``[C]``.
+    """
+
+    outputs: Array
+    logits: Array
+
+    def after(self, evaluation: Evaluation, label: Array) -> Array:
+        """The outputs of the retrained network, ``[E, C]``."""
+        del evaluation, label
+        return self.outputs
+
+    def output_change(self, evaluation: Evaluation, label: Array) -> Array:
+        """Σ_x ‖f⁺(x) − f(x)‖₂."""
+        return _total_change(self, evaluation, label)
+
+
+def _step(mean: Array, label: Array) -> Array:
+    """e_j = y − mean(x_j), ``[C]``."""
+    return jax.nn.one_hot(label, mean.shape[-1], dtype=mean.dtype) - mean
+
+
+def _total_change(outcome: Outcome, evaluation: Evaluation, label: Array) -> Array:
+    before = evaluation.mean - evaluation.offset
+    return jnp.linalg.norm(outcome.after(evaluation, label) - before, axis=1).sum()
+
+
+def _dot(a: Array, b: Array) -> Array:
+    # Inside a caller's jit the operands are float32, which recent GPUs would round to TF32.
+    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
