@@ -81,8 +81,8 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
         )
 
 
-def inputs(name: str, x: ArrayLike) -> None:
-    """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``.
+def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
+    """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``, with enough axes.
 
     Raises:
       TypeError: if ``x`` is not an array of real numbers.
@@ -90,7 +90,7 @@ def inputs(name: str, x: ArrayLike) -> None:
     """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
-    if x.ndim < 2:
+    if x.ndim < axes:
         raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name} is empty: it has shape {x.shape}")

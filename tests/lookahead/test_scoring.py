@@ -374,7 +374,7 @@ def test_a_network_left_in_training_mode_is_told_how_to_leave_it():
 
 def test_a_diverged_network_is_named_before_the_kernel_is_computed():
     net = helpers.network()
-    broken = net.replace_params(jax.tree.map(lambda leaf: leaf * jnp.inf, net.params))
+    broken = net.with_params(jax.tree.map(lambda leaf: leaf * jnp.inf, net.params))
     with pytest.raises(ValueError, match=r"network's output has .* diverged"):
         lookahead.score(broken, *sets()[:3])
 

@@ -8,26 +8,31 @@ on CPUs.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ntk_al._utils import sharding
-from ntk_al.kernels.empirical import capture, finiteness, programs
+from ntk_al._utils import examples, sharding
+from ntk_al.kernels.empirical import finiteness, programs
+from ntk_al.kernels.empirical.factors import Layer
 from ntk_al.kernels.empirical.plan import Demand, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
+from ntk_al.kernels.empirical.survey import survey
 from ntk_al.kernels.empirical.tiles import Tile, TiledKernel, Tiling
-from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, PyTree
+from ntk_al.network import Network, parameters
+from ntk_al.types import Array, PyTree
+
+_SINGLE = jnp.dtype(jnp.float32).itemsize
 
 
 def kernel_blocks(
     network: Network,
-    sets: tuple[ArrayLike, ...],
+    sets: tuple[PyTree, ...],
     pairs: tuple[tuple[int, int], ...],
     *,
     diagonals: tuple[int, ...] = (),
@@ -56,6 +61,7 @@ def kernel_blocks(
         first layer that is not.
     """
     mesh = sharding.automatic(mesh)
+    network = parameters.widened(network)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
@@ -85,28 +91,41 @@ def kernel_blocks(
 
 def _dtype(network: Network) -> jnp.dtype:
     """The dtype of the kernel."""
-    dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(network.params)]
+    dtypes = [leaf.dtype for leaf in parameters.parameters(network)]
     return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
 
 
 def _demand(
     network: Network,
-    sets: tuple[ArrayLike, ...],
+    sets: tuple[PyTree, ...],
     pairs: tuple[tuple[int, int], ...],
     product: Product,
     mesh: Mesh | None,
 ) -> Demand:
-    layers, leaves = capture.survey(network, sets[0])
+    found = survey(network, sets[0])
+    _warn_of_half_precision(found.layers)
     return Demand(
-        layers,
-        leaves,
-        tuple(len(x) for x in sets),
+        found.layers,
+        found.leaves,
+        tuple(examples.count(x) for x in sets),
         pairs,
         product,
-        example_bytes=sets[0][0].size * sets[0].dtype.itemsize,
+        example_bytes=examples.num_bytes(sets[0]),
         entry_bytes=_dtype(network).itemsize,
         devices=mesh.size if mesh else 1,
     )
+
+
+def _warn_of_half_precision(layers: tuple[Layer, ...]) -> None:
+    half = [layer for layer in layers if any(y.dtype.itemsize < _SINGLE for y in layer.outputs)]
+    if half:
+        dtype = jnp.dtype(half[0].outputs[0].dtype).name
+        warnings.warn(
+            f"the network computes in {dtype}, for example at {half[0].name}, so its gradients "
+            "have only two or three digits and the kernel may be off by some percent. Build the "
+            "same model with dtype=float32 for scores; its parameters can stay as they are",
+            stacklevel=2,
+        )
 
 
 def _zero(
@@ -133,7 +152,7 @@ def _add_group(
     kernel: TiledKernel,
     group: Group,
     network: Network,
-    samples: Mapping[Tile, Array],
+    samples: Mapping[Tile, PyTree],
     chunk: int,
 ) -> TiledKernel:
     """Adds the steps of a group; what it keeps of the samples is freed before the next group."""
@@ -144,9 +163,10 @@ def _add_group(
     return kernel
 
 
-def _record(setting: Setting, group: Group, network: Network, tile: Array, chunk: int) -> Kept:
+def _record(setting: Setting, group: Group, network: Network, tile: PyTree, chunk: int) -> Kept:
     """Records the samples of one tile chunk by chunk, and returns what the steps keep of them."""
-    size = len(tile) // setting.num_devices
+    num = examples.count(tile)
+    size = num // setting.num_devices
     if chunk >= size:
         return programs.keep(setting, group, programs.record(setting, group, network, tile))
     kept: Kept | None = None
@@ -155,7 +175,7 @@ def _record(setting: Setting, group: Group, network: Network, tile: Array, chunk
         part = programs.keep(setting, group, programs.record(setting, group, network, x))
         if kept is None:
             kept = jax.tree.map(
-                lambda leaf: setting.zeros((len(tile), *leaf.shape[1:]), leaf.dtype), part
+                lambda leaf: setting.zeros((num, *leaf.shape[1:]), leaf.dtype), part
             )
         kept = programs.put(setting, kept, part, start)
     assert kept is not None

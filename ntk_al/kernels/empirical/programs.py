@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ntk_al._utils import sharding
+from ntk_al._utils import examples, sharding
 from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.kernels.empirical.capture import capture
 from ntk_al.kernels.empirical.factors import Factor, Factors
@@ -25,7 +25,7 @@ from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, PyTree
+from ntk_al.types import Array, PyTree
 
 Kept = tuple[PyTree, ...]
 """What each step of a group keeps of the samples of a tile: their rows or their factors."""
@@ -52,10 +52,10 @@ class Setting:
         """The number of devices that share each tile."""
         return self.mesh.size if self.mesh else 1
 
-    def place(self, x: ArrayLike) -> Array:
+    def place(self, x: PyTree) -> PyTree:
         """Puts the samples of a tile on the devices that share them."""
         if self.mesh is None:
-            return jnp.asarray(x)
+            return examples.on_devices(x)
         return sharding.share(self.mesh, x)
 
     def zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
@@ -110,14 +110,14 @@ def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[...
 
 
 @_program(True, False)
-def chunk_of(setting: Setting, size: int, tile: Array, start: Array) -> Array:
+def chunk_of(setting: Setting, size: int, tile: PyTree, start: Array) -> PyTree:
     """Cuts ``size`` samples, on every device, from a tile."""
-    return jax.lax.dynamic_slice_in_dim(tile, start, size)
+    return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, size), tile)
 
 
 # These two take a chunk, not a tile: they take longest to compile, and all chunks have one shape.
 @_program(False, True)
-def record(setting: Setting, group: Group, network: Network, x: Array) -> Factors:
+def record(setting: Setting, group: Group, network: Network, x: PyTree) -> Factors:
     """Records the factors of a chunk."""
     return capture(network, x, group.layers, group.leaves, setting.readout)
 

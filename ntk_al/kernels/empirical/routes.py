@@ -42,8 +42,9 @@ def cheapest(layer: Layer) -> str:
         "unfolded": groups * pairs_of_positions * (_MULTIPLY_ADD * (k + c) + _ELEMENTWISE),
     }
     rule = layer.rules[0]
-    if isinstance(rule, Convolution) and len(layer.rules) == 1:
-        pairs_of_pixels = math.prod(layer.inputs[0].shape[:-1]) ** 2
+    if isinstance(rule, Convolution) and rule.has_plain_input and len(layer.rules) == 1:
+        channels = layer.inputs[0].shape[rule.input_axes[-1]]
+        pairs_of_pixels = (math.prod(layer.inputs[0].shape) // channels) ** 2
         costs["shifted"] = groups * (
             pairs_of_pixels * _MULTIPLY_ADD * layer.window_size
             + pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE * (layer.num_windows + 1))
@@ -106,13 +107,10 @@ def shifted(
     """``unfolded`` for a convolution with one call; ⟨p_t, p'_s⟩ comes from a Gram of pixels."""
     (rule,) = layer.rules
     assert isinstance(rule, Convolution)
-    rank = len(rule.kernel_size)
 
     def sides(factor: Factor) -> tuple[Array, Array]:
         (x,), (gradients,) = factor
-        channels = x.shape[-1] // rule.groups
-        x = x.reshape(len(x), -1, *x.shape[-rank - 1 : -1], rule.groups, channels)
-        return x, rule.output_gradients(gradients)
+        return rule.pixels(x), rule.output_gradients(gradients)
 
     def pixels(x: Array) -> Array:
         return x.reshape(len(x), -1, *x.shape[-2:])
@@ -155,7 +153,7 @@ def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:
     for offset in itertools.product(*map(range, rule.kernel_size)):
         slices, pads = [slice(None)] * similarity.ndim, [(0, 0)] * similarity.ndim
         for d in range(rank):
-            taps, stride, step = rule.kernel_size[d], rule.strides[d], rule.dilation[d]
+            taps, stride, step = rule.kernel_size[d], rule.strides[d], rule.kernel_dilation[d]
             size, padding = similarity.shape[3 + d], rule.padding[d]
             shift = offset[d] * step - padding[0]
             outputs = (size + sum(padding) - (taps - 1) * step - 1) // stride + 1

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from ntk_al._utils import examples
 from ntk_al.kernels.empirical.limits import Limits
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, PyTree
 
 _MOST_TILES = 16  # upper bound for one set of samples, because products of small tiles are slow
 _MANY_UNITS = 4  # if a single tile exceeds this many units, the unit is doubled
@@ -54,13 +55,11 @@ class Tiling:
         """All tiles in order."""
         return [Tile(self.of_set, number) for number in range(self.count)]
 
-    def split(self, x: ArrayLike) -> dict[Tile, ArrayLike]:
+    def split(self, x: PyTree) -> dict[Tile, PyTree]:
         """Cuts samples ``[N, ...]`` into tiles; padding repeats the last sample, a valid input."""
-        parts = [x[i * self.size : (i + 1) * self.size] for i in range(self.count)]
-        missing = self.size - len(parts[-1])
-        if missing:
-            filler = jnp.broadcast_to(x[-1:], (missing, *x.shape[1:]))
-            parts[-1] = jnp.concatenate([jnp.asarray(parts[-1]), filler])
+        starts = range(0, self.num_padded, self.size)
+        parts = [examples.take(x, slice(start, start + self.size)) for start in starts]
+        parts[-1] = examples.fill(parts[-1], self.size)
         return dict(zip(self.tiles, parts, strict=True))
 
 
