@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from ntk_al._utils import examples, sharding
 from ntk_al.kernels.empirical import finiteness, programs
 from ntk_al.kernels.empirical.factors import Layer
-from ntk_al.kernels.empirical.plan import Demand, make_plan
+from ntk_al.kernels.empirical.plan import Demand, Plan, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
@@ -40,6 +40,7 @@ def kernel_blocks(
     precision: str = "float32",
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
+    padded: bool = False,
 ) -> tuple[list[Array], list[Array]]:
     """Computes the blocks Θ(sets[i], sets[j]) for some pairs (i, j), and some diagonals.
 
@@ -52,9 +53,11 @@ def kernel_blocks(
       precision: one of ``PRECISIONS``.
       memory_budget: bytes on each device; ``None`` allows most of the free memory.
       mesh: devices that share the work; ``None`` means one device.
+      padded: keep the padding of the tiles, filled with zeros, and let their sizes be powers of
+        two. Sets of similar sizes then need the same compiled programs.
 
     Returns:
-      The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``.
+      The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``; longer if they are padded.
 
     Raises:
       ValueError: if the budget is too small, or the kernel is not finite; the message names the
@@ -62,7 +65,7 @@ def kernel_blocks(
     """
     mesh = sharding.automatic(mesh)
     network = parameters.widened(network)
-    demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh)
+    demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
     setting = Setting(readout, demand.product, plan.limits, mesh)
@@ -77,14 +80,16 @@ def kernel_blocks(
     tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
     kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
     for group in plan.groups:
-        kernel = _add_group(setting, kernel, group, network, samples, plan.chunk)
+        kernel = _add_group(setting, kernel, group, network, samples, plan)
+    assemble = programs.assemble_padded if padded else programs.assemble
     blocks = [
-        programs.assemble(
-            setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples
-        )
+        assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
         for rows, columns in tilings_of_pairs
     ]
-    norms = [kernel.diagonal(tiling) for tiling in tilings_of_diagonals]
+    norms = [
+        programs.join(kernel.diagonal(tiling), tiling.num_padded if padded else tiling.num_samples)
+        for tiling in tilings_of_diagonals
+    ]
     finiteness.check((*blocks, *norms), network, sets, readout)
     return blocks, norms
 
@@ -101,6 +106,7 @@ def _demand(
     pairs: tuple[tuple[int, int], ...],
     product: Product,
     mesh: Mesh | None,
+    buckets: bool,
 ) -> Demand:
     found = survey(network, sets[0])
     _warn_of_half_precision(found.layers)
@@ -113,6 +119,7 @@ def _demand(
         example_bytes=examples.num_bytes(sets[0]),
         entry_bytes=_dtype(network).itemsize,
         devices=mesh.size if mesh else 1,
+        buckets=buckets,
     )
 
 
@@ -153,24 +160,34 @@ def _add_group(
     group: Group,
     network: Network,
     samples: Mapping[Tile, PyTree],
-    chunk: int,
+    plan: Plan,
 ) -> TiledKernel:
     """Adds the steps of a group; what it keeps of the samples is freed before the next group."""
-    kept = {tile: _record(setting, group, network, x, chunk) for tile, x in samples.items()}
+    kept = {
+        tile: _record(
+            setting, group, network, x, plan.chunk, plan.tilings[tile.of_set].num_valid(tile)
+        )
+        for tile, x in samples.items()
+    }
     for number, step in enumerate(group.steps):
         of_step = {tile: of_group[number] for tile, of_group in kept.items()}
         kernel = _add_step(setting, kernel, step, of_step)
     return kernel
 
 
-def _record(setting: Setting, group: Group, network: Network, tile: PyTree, chunk: int) -> Kept:
-    """Records the samples of one tile chunk by chunk, and returns what the steps keep of them."""
+def _record(
+    setting: Setting, group: Group, network: Network, tile: PyTree, chunk: int, num_valid: int
+) -> Kept:
+    """Records the samples of one tile chunk by chunk, and returns what the steps keep of them.
+
+    Chunks that are only padding are left out; what is kept of them is zero.
+    """
     num = examples.count(tile)
     size = num // setting.num_devices
     if chunk >= size:
         return programs.keep(setting, group, programs.record(setting, group, network, tile))
     kept: Kept | None = None
-    for start in range(0, size, chunk):
+    for start in range(0, min(size, num_valid), chunk):
         x = programs.chunk_of(setting, chunk, tile, start)
         part = programs.keep(setting, group, programs.record(setting, group, network, x))
         if kept is None:

@@ -153,8 +153,12 @@ def unchecked_blocks(
     precision: str,
     memory_budget: int | None,
     mesh: Mesh | None,
+    padded: bool = False,
 ) -> GramBlocks:
-    """``blocks`` without checks, for callers that have already scanned the large inputs."""
+    """``blocks`` without checks, for callers that have already scanned the large inputs.
+
+    If ``padded``, every set is filled with zeros up to a size that similar sets share.
+    """
     sets: tuple[PyTree, ...] = (x_labeled, x_pool)
     pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
     if x_eval is not None:
@@ -168,6 +172,7 @@ def unchecked_blocks(
         precision=precision,
         memory_budget=memory_budget,
         mesh=mesh,
+        padded=padded,
     )
     return GramBlocks(
         labeled=theta[0],

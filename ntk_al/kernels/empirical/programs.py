@@ -63,6 +63,13 @@ class Setting:
         device = NamedSharding(self.mesh, P(MESH_AXIS)) if self.mesh else None
         return jnp.zeros(shape, dtype, device=device)
 
+    def by_columns(self, block: Array) -> Array:
+        """Within a program, divides the columns of a block among the devices, if they divide."""
+        if self.mesh is None:
+            return block
+        spec = P(None, MESH_AXIS) if block.shape[1] % self.mesh.size == 0 else P()
+        return jax.lax.with_sharding_constraint(block, NamedSharding(self.mesh, spec))
+
     def gathered(self, tree: PyTree) -> PyTree:
         """Within a program, gathers all samples of a tile from the shares of all devices."""
         if self.mesh is None:
@@ -176,8 +183,21 @@ def assemble(
     setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: int, num_columns: int
 ) -> Array:
     """Assembles a block of the kernel without padding; its columns stay shared if possible."""
-    block = jnp.block([list(row) for row in tiles])[:num_rows, :num_columns]
-    if setting.mesh is None:
-        return block
-    spec = P(None, MESH_AXIS) if num_columns % setting.mesh.size == 0 else P()
-    return jax.lax.with_sharding_constraint(block, NamedSharding(setting.mesh, spec))
+    return setting.by_columns(jnp.block([list(row) for row in tiles])[:num_rows, :num_columns])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def assemble_padded(
+    setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: Array, num_columns: Array
+) -> Array:
+    """Assembles a block of the kernel with padding, which becomes zero."""
+    block = jnp.block([list(row) for row in tiles])
+    rows, columns = (jnp.arange(size) for size in block.shape)
+    valid = (rows < num_rows)[:, None] & (columns < num_columns)
+    return setting.by_columns(jnp.where(valid, block, 0))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def join(tiles: tuple[Array, ...], size: int) -> Array:
+    """Joins the tiles of a diagonal."""
+    return jnp.concatenate(tiles)[:size]
