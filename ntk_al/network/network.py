@@ -181,11 +181,11 @@ class Network:
 
         Raises:
           TypeError: if a parameter is complex.
-          ValueError: if there are no parameters, the network cannot be applied to ``x``, its
+          ValueError: if the network cannot be applied to ``x``, its
             outputs do not have shape ``[N, C]``, or the output for one example depends on the
             others.
         """
-        parameters.check(self)
+        parameters.check_real(self)
         num_outputs = door.check_shapes(self, _jitted_logits, x)
         if independent and not checks.is_traced(self, x):
             door.check_independence(self, _jitted_logits, x)

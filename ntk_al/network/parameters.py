@@ -56,13 +56,8 @@ def replace(network: Network, values: Sequence[Array]) -> Network:
     return network.with_params(jax.tree.unflatten(structure, leaves))
 
 
-def check(network: Network) -> None:
-    """Raises an error unless there are parameters, all of them real arrays or constants.
-
-    Raises:
-      TypeError: if a parameter is complex; the message names it.
-      ValueError: if there are no parameters.
-    """
+def check_real(network: Network) -> None:
+    """Raises a TypeError that names the first complex parameter, if there is one."""
     for path, leaf in jax.tree_util.tree_flatten_with_path(network.params)[0]:
         if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
             raise TypeError(
@@ -70,6 +65,10 @@ def check(network: Network) -> None:
                 f"({leaf.dtype}), and the tangent kernel is defined for real parameters; store "
                 "its real and imaginary part as two parameters"
             )
+
+
+def check_any(network: Network) -> None:
+    """Raises ValueError if the network has no parameters."""
     if not parameters(network):
         kinds = sorted({type(leaf).__name__ for leaf in jax.tree.leaves(network.params)})
         raise ValueError(

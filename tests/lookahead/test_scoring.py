@@ -404,24 +404,18 @@ class Pair(nn.Module):
         return y, y
 
 
-class WithList(nn.Module):
-    sizes: object
-
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(3)(x.reshape(len(x), -1))
-
-
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
         (lambda v: Network(Scalar(), Scalar().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "one output; give a binary problem two logits"),
+         ValueError, "one output"),
         (lambda v: Network(Pair(), Pair().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "returned tuple"),
-        (lambda v: Network(WithList(np.zeros(2)), v), TypeError, "not hashable"),
-        (lambda v: Network(lambda x: x, v), TypeError, "must be a flax.linen Module"),
-        (lambda v: Network(helpers.TinyNet(), v["params"]), ValueError, "For bare parameters"),
+         ValueError, "returned a tuple of 2 in place of logits"),
+        (lambda v: Network(lambda x: x, v), TypeError, "takes a flax.linen module, got function"),
+        (lambda v: Network(helpers.TinyNet, v), TypeError, "got the class TinyNet"),
+        (lambda v: Network(v, helpers.TinyNet()), TypeError, "swapped"),
+        (lambda v: Network(helpers.TinyNet(), None), ValueError, "not initialized yet"),
+        (lambda v: Network(helpers.TinyNet(), v["params"]), ValueError, "for bare parameters"),
         (lambda v: Network(helpers.TinyNet(5), v), ValueError, "cannot be applied"),
     ],
 )  # fmt: skip

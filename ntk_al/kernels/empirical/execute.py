@@ -64,6 +64,7 @@ def kernel_blocks(
         first layer that is not.
     """
     mesh = sharding.automatic(mesh)
+    parameters.check_any(network)
     network = parameters.widened(network)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)

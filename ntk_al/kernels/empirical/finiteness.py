@@ -1,4 +1,4 @@
-"""Rejects a kernel that is not finite, and names the first place in the network that is not."""
+"""Rejects a kernel that is not finite or zero, and says where in the network that begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ntk_al.types import Array, PyTree
 def check(
     kernel: Sequence[Array], network: Network, sets: tuple[PyTree, ...], readout: str
 ) -> None:
-    """Raises ValueError unless the kernel is finite.
+    """Raises ValueError unless the kernel is finite and some entry is not zero.
 
     Args:
       kernel: the arrays of the kernel.
@@ -28,11 +28,20 @@ def check(
       readout: the read-out for which it was computed.
 
     Raises:
-      ValueError: if the kernel is not finite; the message names the first layer that is not.
+      ValueError: if the kernel is not finite; the message names the first layer that is not. Also
+        if the kernel is zero.
     """
-    if not checks.is_traced(kernel) and not _is_finite(kernel):
+    if checks.is_traced(kernel):
+        return
+    if not _is_finite(kernel):
         place = _first_not_finite(network, sets, readout)
         raise ValueError(f"the kernel is not finite{place}. {DIVERGED}")
+    if not any(bool(array.any()) for array in kernel):
+        raise ValueError(
+            f"the kernel is zero: no parameter of the network {network.name} changes the read-out "
+            f"{readout!r} at these inputs. Are all parameters frozen (by stop_gradient, or closed "
+            "over by the function in place of being passed in params), or all units dead?"
+        )
 
 
 def _first_not_finite(network: Network, sets: tuple[PyTree, ...], readout: str) -> str:

@@ -116,6 +116,7 @@ def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) 
             f"{available // 2**20} MiB. Use readout='first_logit' or 'sum_logits', fewer examples "
             "or a smaller network, or raise memory_budget"
         )
+    parameters.check_any(network)
     network = parameters.widened(network)
     return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
 

@@ -67,6 +67,7 @@ def sketch(
     checks.positive("size", size)
     examples.check("x", x)
     network.check(x)
+    parameters.check_any(network)
     network = parameters.widened(network)
     found = survey(network, x)
     layers, leaves = found.layers, found.leaves
