@@ -101,7 +101,7 @@ class Network:
         Raises:
           TypeError: if the module is not a Linen module or is not hashable.
           ValueError: if there are no ``params``, the module cannot be applied to ``x``, or the
-            outputs do not have shape ``[N, C]`` with C ≥ 2.
+            outputs do not have shape ``[N, C]`` with C ≥ 1.
         """
         if not isinstance(self.module, nn.Module):
             raise TypeError(
@@ -131,14 +131,10 @@ class Network:
                 "If a collection is missing, pass all that module.init returned."
             ) from error
         shape = getattr(output, "shape", None)
-        if shape is None or len(shape) != 2 or shape[0] != x.shape[0]:
+        if shape is None or len(shape) != 2 or shape[0] != x.shape[0] or shape[1] < 1:
             raise ValueError(
                 f"the network must map inputs [N, ...] to logits [N, C]; for {x.shape} it returned "
                 f"{shape if shape is not None else type(output).__name__}"
-            )
-        if shape[1] < 2:
-            raise ValueError(
-                "the network has one output; give a binary problem two logits, one for each class"
             )
         return shape[1]
 

@@ -110,6 +110,7 @@ def fit(
     """
     checks.inputs("x", x)
     num_classes = network.check(x)
+    checks.one_output_a_class(num_classes)
     y = np.asarray(y)
     if y.ndim != 1:
         raise ValueError(f"y must be class ids [L], got shape {y.shape}")
@@ -174,7 +175,9 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
     y = np.asarray(y)
     if y.shape != (len(x),):
         raise ValueError(f"y must be class ids [N] for {len(x)} inputs, got shape {y.shape}")
-    checks.class_ids("y", y, network.check(x))
+    num_classes = network.check(x)
+    checks.one_output_a_class(num_classes)
+    checks.class_ids("y", y, num_classes)
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 

@@ -416,7 +416,7 @@ class WithList(nn.Module):
     ("net", "error", "message"),
     [
         (lambda v: Network(Scalar(), Scalar().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "one output; give a binary problem two logits"),
+         ValueError, "the network has one output.*task='binary'"),
         (lambda v: Network(Pair(), Pair().init(jax.random.key(0), helpers.images(1))),
          ValueError, "returned tuple"),
         (lambda v: Network(WithList(np.zeros(2)), v), TypeError, "not hashable"),
