@@ -119,7 +119,10 @@ def fit(
     examples.check("x", x)
     num_examples = examples.count(x)
     y = np.asarray(y)
-    checks.targets("y", y, num_examples, network.check(x, independent=False))
+    num_outputs = network.check(x, independent=False)
+    if y.ndim == 1:
+        checks.one_output_a_class(num_outputs)
+    checks.targets("y", y, num_examples, num_outputs)
     if config.augmentation != "none" and getattr(x, "ndim", 0) != 4:
         raise ValueError(
             f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got "

@@ -408,7 +408,7 @@ class Pair(nn.Module):
     ("net", "error", "message"),
     [
         (lambda v: Network(Scalar(), Scalar().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "one output"),
+         ValueError, "task='binary'"),
         (lambda v: Network(Pair(), Pair().init(jax.random.key(0), helpers.images(1))),
          ValueError, "returned a tuple of 2 in place of logits"),
         (lambda v: Network(lambda x: x, v), TypeError, "takes a flax.linen module, got function"),
