@@ -186,7 +186,9 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
         raise ValueError(
             f"y must be class ids [N] for {examples.count(x)} inputs, got shape {y.shape}"
         )
-    checks.class_ids("y", y, network.check(x))
+    num_outputs = network.check(x)
+    checks.one_output_a_class(num_outputs)
+    checks.class_ids("y", y, num_outputs)
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 
