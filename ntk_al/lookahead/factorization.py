@@ -78,7 +78,13 @@ class Points:
     whitened: Array
 
 
-def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) -> Factor:
+def factorize(
+    labeled: ArrayLike,
+    residual: ArrayLike,
+    *,
+    ridge: float = RIDGE,
+    num_labeled: int | None = None,
+) -> Factor:
     """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).
 
     If A is not numerically positive definite, the ridge is multiplied by ten until it is.
@@ -87,6 +93,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
       labeled: Θ(L, L), ``[L, L]``.
       residual: R = Y − f(X_L), ``[L, C]``.
       ridge: λ divided by the mean of diag Θ(L, L), at least 0.
+      num_labeled: how many rows are labeled points, if the others are zero, see ``padding``.
 
     Returns:
       The factor of A, from which ``Factor.at`` makes the posterior at any points.
@@ -104,8 +111,11 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
         )
     if not checks.is_traced(ridge):
         checks.at_least("ridge", ridge, 0)
+    num_labeled = len(residual) if num_labeled is None else num_labeled
     with float64.widest(labeled, residual, ridge) as dtype:
-        factor = _factorize(jnp.asarray(labeled, dtype), jnp.asarray(residual, dtype), ridge)
+        factor = _factorize(
+            jnp.asarray(labeled, dtype), jnp.asarray(residual, dtype), ridge, num_labeled
+        )
     if not checks.is_traced(factor) and not bool(jnp.isfinite(factor.cholesky).all()):
         raise ValueError(
             "the kernel of the labeled set is not positive definite even with a ridge of "
@@ -116,7 +126,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
         )
     if not checks.is_traced(factor, ridge):
         used, number = float(factor.ridge), float(factor.condition_number)
-        _log.info("%d labels: ridge %.3g, condition number about %.3g", len(residual), used, number)
+        _log.info("%d labels: ridge %.3g, condition number about %.3g", num_labeled, used, number)
         if used > 1.01 * ridge:
             warnings.warn(
                 f"the kernel of the labeled set is not positive definite with ridge={ridge:g}, so "
@@ -148,10 +158,13 @@ def variance(points: Points, diagonal: ArrayLike) -> Array:
 
 
 @jax.jit
-def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
-    mean_diagonal = jnp.diagonal(theta).mean()
+def _factorize(theta: Array, residual: Array, ridge: Array, num_labeled: Array) -> Factor:
+    mean_diagonal = jnp.diagonal(theta).sum() / num_labeled
     identity = jnp.eye(len(theta), dtype=theta.dtype)
     ridge = jnp.asarray(ridge, theta.dtype)
+    # Padded rows get the mean of the diagonal, which no condition number notices.
+    is_padding = jnp.arange(len(theta)) >= num_labeled
+    theta = theta + jnp.diag(jnp.where(is_padding, mean_diagonal, 0))
 
     def cholesky(ridge: Array) -> Array:
         return jnp.linalg.cholesky(theta + ridge * mean_diagonal * identity)

@@ -10,6 +10,7 @@ A criterion (``criteria``) turns the step of one candidate into a number.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
 from typing import NamedTuple
@@ -25,30 +26,31 @@ from ntk_al._utils.float64 import to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, tiles
 from ntk_al.lookahead.criteria import Evaluation
-from ntk_al.lookahead.factorization import Factor, Points, factorize
+from ntk_al.lookahead.factorization import Factor, factorize
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
 from ntk_al.lookahead.outcomes import RankC, RankOne
+from ntk_al.lookahead.padding import cut, pad
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, GramBlocks
+from ntk_al.types import Array, ArrayLike, GramBlocks, PyTree
 
 _FAR_FROM_TARGETS = 0.5  # mean distance per example, relative to a network that knows nothing
 
 
 def score(
     network: Network,
-    x_labeled: ArrayLike,
+    x_labeled: PyTree,
     y_labeled: ArrayLike,
-    x_pool: ArrayLike,
+    x_pool: PyTree,
     *,
     criterion: str = ScoreOptions.criterion,
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
     ridge: float = ScoreOptions.ridge,
-    x_eval: ArrayLike | None = None,
+    x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
@@ -62,7 +64,7 @@ def score(
 
     Args:
       network: a trained network with C outputs; which C fit depends on the task.
-      x_labeled: labeled inputs, ``[L, ...]``.
+      x_labeled: labeled inputs, ``[L, ...]``, or a pytree of arrays with a common first axis.
       y_labeled: their labels. For classification, class ids ``[L]`` or real-valued targets
         ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``; for regression,
         numbers ``[L, C]``, or ``[L]`` if C = 1.
@@ -178,23 +180,17 @@ class Scored(NamedTuple):
 
 
 def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
-    """Computes the kernel of a problem.
-
-    On a mesh, every device gets the same number of candidates. If they do not divide evenly, the
-    last candidate is repeated; ``score_blocks`` drops the repeats.
-    """
-    x_pool = problem.x_pool
-    if options.mesh is not None:
-        x_pool = _fill(x_pool, -len(x_pool) % options.mesh.size)
+    """Computes the kernel of a problem; if values are known, it is padded, see ``padding``."""
     return unchecked_blocks(
         problem.network,
         problem.x_labeled,
-        x_pool,
+        problem.x_pool,
         problem.x_eval,
         readout=options.readout,
         precision=options.precision,
         memory_budget=options.memory_budget,
         mesh=options.mesh,
+        padded=not checks.is_traced(problem.network, problem.x_labeled, problem.x_pool),
     )
 
 
@@ -206,35 +202,32 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
       theta: from ``kernel_blocks`` with the same options.
       options: the options of the score.
     """
-    mesh, num_pool = sharding.automatic(options.mesh), len(problem.x_pool)
-    num_filled = theta.labeled_pool.shape[1] - num_pool
-    pool_logits = problem.pool_logits
-    if mesh is not None:
-        pool_logits = _fill(pool_logits, num_filled)
+    mesh = sharding.automatic(options.mesh)
     everywhere = sharding.everywhere(mesh)
-    factor = factorize(everywhere(theta.labeled), problem.residual, ridge=options.ridge)
-    pool = factor.at(everywhere(theta.labeled_pool), pool_logits)
-    evaluation = pool
+    factor = _factorized(problem, everywhere(theta.labeled), options)
+    cross = everywhere(theta.labeled_pool)
+    pool = factor.at(cross, pad(problem.pool_logits, cross.shape[1]))
+    evaluation, num_evaluation = pool, problem.num_pool
     if problem.eval_logits is not None:
-        evaluation = factor.at(everywhere(theta.labeled_eval), problem.eval_logits)
-    elif num_filled:
-        evaluation = Points(
-            pool.logits[:num_pool], pool.mean[:num_pool], pool.whitened[:, :num_pool]
-        )
+        cross = everywhere(theta.labeled_eval)
+        evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
+        num_evaluation = len(problem.eval_logits)
     known = (evaluation, pool, factor.noise)
     if mesh is not None:
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):
         scores = tiles.score_candidates(
             *known,
-            theta.eval_pool[: len(evaluation.mean)],
+            theta.eval_pool,
             theta.pool_diagonal,
+            num_evaluation,
             criterion=options.criterion,
             reference=options.reference,
             task=options.task,
             mesh=mesh,
         )
-    return Scored(to_default(jnp.asarray(everywhere(scores))[:num_pool]), factor)
+    scores = to_default(jnp.asarray(everywhere(scores)))
+    return Scored(cut(scores, problem.num_pool), factor)
 
 
 def condition(
@@ -257,20 +250,38 @@ def condition(
         return full_posterior.condition(blocks, *given, ridge=options.ridge)
     if theta is None or problem.x_eval is not None:
         theta = kernel_blocks(square, options)
-    if options.mesh is not None:
-        num = len(square.x_pool)
-        everywhere = sharding.everywhere(sharding.automatic(options.mesh))
-        parts = (theta.labeled, theta.labeled_pool, theta.eval_pool)
-        labeled, cross, pool = (jnp.asarray(everywhere(part)) for part in parts)
-        theta = GramBlocks.square(labeled, cross[:, :num], pool[:num, :num])
-    return posterior.condition(theta, *given, ridge=options.ridge)
+    belief, num = padded_posterior(square, options, theta), square.num_pool
+    return dataclasses.replace(
+        belief,
+        mean=cut(belief.mean, num),
+        covariance=cut(belief.covariance, num, num),
+        logits=cut(belief.logits, num),
+    )
+
+
+def padded_posterior(problem: Problem, options: ScoreOptions, theta: GramBlocks) -> Posterior:
+    """Computes the posterior at the candidates of a problem, followed by padding.
+
+    Args:
+      problem: a problem without separate evaluation points.
+      options: the options of the score.
+      theta: from ``kernel_blocks`` with the same options.
+    """
+    everywhere = sharding.everywhere(sharding.automatic(options.mesh))
+    cross = jnp.asarray(everywhere(theta.labeled_pool))
+    return posterior.at_points(
+        _factorized(problem, everywhere(theta.labeled), options),
+        cross,
+        jnp.asarray(everywhere(theta.eval_pool)),
+        pad(problem.pool_logits, cross.shape[1]),
+    )
 
 
 def warn_of_large_residual(problem: Problem) -> None:
     """Warns the caller's caller if the network hardly fits its labels."""
     if checks.is_traced(problem.residual):
         return
-    distance = float(jnp.linalg.norm(problem.residual, axis=1).mean())
+    distance = float(np.linalg.norm(np.asarray(problem.residual), axis=1).mean())
     untrained = float(problem.distance)
     if distance > _FAR_FROM_TARGETS * untrained > 0:
         warnings.warn(
@@ -283,10 +294,11 @@ def warn_of_large_residual(problem: Problem) -> None:
         )
 
 
-def _fill(x: ArrayLike, missing: int) -> np.ndarray:
-    """Appends ``missing`` repeats of the last row."""
-    x = np.asarray(x)
-    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+def _factorized(problem: Problem, labeled: ArrayLike, options: ScoreOptions) -> Factor:
+    residual, num_padded = problem.residual, labeled.shape[0]
+    return factorize(
+        labeled, pad(residual, num_padded), ridge=options.ridge, num_labeled=len(residual)
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
