@@ -80,6 +80,21 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
         )
 
 
+def key(name: str, key: object) -> None:
+    """Raises TypeError unless ``key`` is one PRNG key, of the new style or of the old one."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape == ():
+            return
+        found = f"{key.shape} keys"
+    elif isinstance(key, jax.Array | np.ndarray):
+        if key.dtype == np.uint32 and key.shape == (2,):
+            return
+        found = f"an array of dtype {key.dtype} and shape {key.shape}"
+    else:
+        found = repr(key)
+    raise TypeError(f"{name} must be a PRNG key, got {found}; make one with jax.random.key(0)")
+
+
 def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
     """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``, with enough axes.
 

@@ -100,15 +100,7 @@ def score(
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         warn_of_large_residual(problem)
-    if readout == ALL_LOGITS:
-        return score_posterior(
-            condition(problem, options),
-            criterion=criterion,
-            reference=reference,
-            num_candidates=problem.num_candidates,
-            task=task,
-        )
-    return score_blocks(problem, kernel_blocks(problem, options), options).scores
+    return scored(problem, options).scores
 
 
 def score_posterior(
@@ -176,7 +168,28 @@ class Scored(NamedTuple):
     """
 
     scores: Array
-    factor: Factor
+    factor: Factor | Posterior | FullPosterior
+
+
+def scored(problem: Problem, options: ScoreOptions) -> Scored:
+    """Computes the scores of a problem by the path that its read-out needs."""
+    if options.readout != ALL_LOGITS:
+        return score_blocks(problem, kernel_blocks(problem, options), options)
+    belief = condition(problem, options)
+    return Scored(score_belief(belief, problem, options), belief)
+
+
+def score_belief(
+    belief: Posterior | FullPosterior, problem: Problem, options: ScoreOptions
+) -> Array:
+    """Computes the scores of the candidates of a problem from its posterior, ``[U]``."""
+    return score_posterior(
+        belief,
+        criterion=options.criterion,
+        reference=options.reference,
+        num_candidates=problem.num_candidates,
+        task=options.task,
+    )
 
 
 def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
