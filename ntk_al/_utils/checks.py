@@ -174,7 +174,7 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
 def numbers(y: ArrayLike) -> Array:
     """Converts to the default float dtype; on the host, where nothing is compiled for a shape."""
     dtype = jnp.result_type(float)
-    return jnp.asarray(y if is_traced(y) else np.asarray(y, dtype), dtype)
+    return jnp.asarray(y, dtype) if is_traced(y) else jax.device_put(np.asarray(y, dtype))
 
 
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:

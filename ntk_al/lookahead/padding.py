@@ -30,4 +30,4 @@ def cut(x: jax.Array, *sizes: int) -> jax.Array:
     part = tuple(slice(size) for size in sizes)
     if checks.is_traced(x):
         return x[part]
-    return jnp.asarray(np.asarray(x)[part])
+    return jax.device_put(np.asarray(x)[part])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -109,4 +110,4 @@ def difference(targets: ArrayLike, logits: ArrayLike) -> Array:
     """Returns targets − logits; on the host, where nothing is compiled for the number of rows."""
     if checks.is_traced(targets, logits):
         return jnp.asarray(targets) - logits
-    return jnp.asarray(np.asarray(targets) - np.asarray(logits))
+    return jax.device_put(np.asarray(targets) - np.asarray(logits))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -146,17 +147,7 @@ def score_posterior(
             f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
             f"query points is an evaluation point, got {num_candidates}"
         )
-    with widest(belief) as dtype:
-        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
-        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
-        scores = of_kind(
-            belief,
-            criterion=options.criterion,
-            reference=options.reference,
-            num_candidates=num_candidates,
-            task=options.task,
-        )
-    return to_default(scores)
+    return _score(belief, options, num_query, num_candidates)
 
 
 class Scored(NamedTuple):
@@ -171,10 +162,12 @@ class Scored(NamedTuple):
     factor: Factor | Posterior | FullPosterior
 
 
-def scored(problem: Problem, options: ScoreOptions) -> Scored:
+def scored(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> Scored:
     """Computes the scores of a problem by the path that its read-out needs."""
     if options.readout != ALL_LOGITS:
-        return score_blocks(problem, kernel_blocks(problem, options), options)
+        return score_blocks(problem, kernel_blocks(problem, options, on_plan), options)
     belief = condition(problem, options)
     return Scored(score_belief(belief, problem, options), belief)
 
@@ -182,18 +175,25 @@ def scored(problem: Problem, options: ScoreOptions) -> Scored:
 def score_belief(
     belief: Posterior | FullPosterior, problem: Problem, options: ScoreOptions
 ) -> Array:
-    """Computes the scores of the candidates of a problem from its posterior, ``[U]``."""
-    return score_posterior(
-        belief,
-        criterion=options.criterion,
-        reference=options.reference,
-        num_candidates=problem.num_candidates,
-        task=options.task,
-    )
+    """Computes the scores of the candidates of a problem from its posterior, ``[U]``.
+
+    The posterior may be padded if the problem has no separate evaluation points.
+    """
+    if problem.num_candidates is None:  # there may be padding
+        return cut(_score(belief, options, problem.num_pool, None), problem.num_pool)
+    return _score(belief, options, len(belief.logits), problem.num_candidates)
 
 
-def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
-    """Computes the kernel of a problem; if values are known, it is padded, see ``padding``."""
+def kernel_blocks(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> GramBlocks:
+    """Computes the kernel of a problem; if values are known, it is padded, see ``padding``.
+
+    Args:
+      problem: the inputs.
+      options: the options of the score.
+      on_plan: called with the plan of the kernel, in words.
+    """
     return unchecked_blocks(
         problem.network,
         problem.x_labeled,
@@ -203,6 +203,7 @@ def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
         precision=options.precision,
         memory_budget=options.memory_budget,
         mesh=options.mesh,
+        on_plan=on_plan,
         padded=not checks.is_traced(problem.network, problem.x_labeled, problem.x_pool),
     )
 
@@ -314,16 +315,44 @@ def _factorized(problem: Problem, labeled: ArrayLike, options: ScoreOptions) -> 
     )
 
 
+def _score(
+    belief: Posterior | FullPosterior,
+    options: ScoreOptions,
+    num_query: int,
+    num_candidates: int | None,
+) -> Array:
+    """Scores query points, of which the first ``num_query`` are points and the rest padding."""
+    with widest(belief):
+        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
+        scores = of_kind(
+            belief,
+            num_query,
+            criterion=options.criterion,
+            reference=options.reference,
+            num_candidates=num_candidates,
+            task=options.task,
+        )
+    return to_default(scores)
+
+
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_posterior(
-    belief: Posterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
+    belief: Posterior,
+    num_query: Array,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
 ) -> Array:
+    belief = to_default(belief)  # the widest, in the caller's block
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     variance = jnp.diagonal(s)[of_candidates]
     gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
+    weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
     return tiles.evaluate(
-        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], weight[of_evaluation]),
         RankOne(
             gain.T,
             mean[of_candidates],
@@ -338,8 +367,16 @@ def _score_posterior(
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_full(
-    belief: FullPosterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
+    belief: FullPosterior,
+    num_query: Array,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
 ) -> Array:
+    del num_query  # this posterior is never padded
+    belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     gain = full_posterior.gain(s[:, :, of_candidates], belief.noise)[:, of_evaluation]

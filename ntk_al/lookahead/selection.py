@@ -5,22 +5,30 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ntk_al._utils import checks, memory
+from ntk_al._utils import checks, examples, memory
 from ntk_al.lookahead.factorization import Factor
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import greedy, significant
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
-from ntk_al.lookahead.scoring import condition, score_belief, scored, warn_of_large_residual
+from ntk_al.lookahead.scoring import (
+    condition,
+    kernel_blocks,
+    padded_posterior,
+    score_belief,
+    scored,
+    warn_of_large_residual,
+)
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, ArrayLike, PyTree
 
 _PAIR_BYTES = 36  # of a pair of query points: Θ and S in float32, and four times in float64
 
@@ -33,7 +41,7 @@ class Diagnostics:
       ridge: the ridge that was used: the requested one, or a larger one if the kernel of the
         labeled set was not positive definite.
       condition_number: a lower estimate of the condition number of that kernel with its ridge.
-      plan: how the kernel was computed, in words; ``None`` where that is not known.
+      plan: how the kernel was computed, in words; ``None`` for ``"all_logits"``.
       seconds: how long the selection took, compilation included.
     """
 
@@ -60,9 +68,9 @@ class Selection:
 
 def select(
     network: Network,
-    x_labeled: ArrayLike,
+    x_labeled: PyTree,
     y_labeled: ArrayLike,
-    x_pool: ArrayLike,
+    x_pool: PyTree,
     k: int,
     *,
     batch_mode: str = "greedy",
@@ -71,7 +79,7 @@ def select(
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
     ridge: float = ScoreOptions.ridge,
-    x_eval: ArrayLike | None = None,
+    x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
@@ -126,26 +134,32 @@ def select(
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:
         checks.key("key", key)
-    checks.inputs("x_pool", x_pool)
-    _check_number(k, len(x_pool))
+    examples.check("x_pool", x_pool)
+    num_pool = examples.count(x_pool)
+    _check_number(k, num_pool)
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         warn_of_large_residual(problem)
     choose = _greedy if batch_mode == "greedy" else _top_k
-    rows, scores, fitted = choose(problem, options, k, _tie_breaks(key, len(x_pool)))
+    plans: list[str] = []
+    rows, scores, fitted = choose(problem, options, k, _tie_breaks(key, num_pool), plans.append)
     diagnostics = Diagnostics(
         ridge=float(fitted.ridge),
         condition_number=float(fitted.condition_number),
-        plan=None,
+        plan=plans[-1] if plans else None,
         seconds=time.perf_counter() - start,
     )
     return Selection(rows, scores, diagnostics)
 
 
 def _top_k(
-    problem: Problem, options: ScoreOptions, k: int, tie_breaks: np.ndarray
+    problem: Problem,
+    options: ScoreOptions,
+    k: int,
+    tie_breaks: np.ndarray,
+    on_plan: Callable[[str], None],
 ) -> tuple[np.ndarray, np.ndarray, Factor | Posterior | FullPosterior]:
-    on_device, factor = scored(problem, options)
+    on_device, factor = scored(problem, options, on_plan)
     scores = np.asarray(on_device)
     _check_scores(scores, k)
     order = np.lexsort((-tie_breaks, -significant(scores)))
@@ -153,10 +167,14 @@ def _top_k(
 
 
 def _greedy(
-    problem: Problem, options: ScoreOptions, k: int, tie_breaks: np.ndarray
+    problem: Problem,
+    options: ScoreOptions,
+    k: int,
+    tie_breaks: np.ndarray,
+    on_plan: Callable[[str], None],
 ) -> tuple[np.ndarray, np.ndarray, Posterior | FullPosterior]:
     _check_memory(problem, options)
-    belief = start = condition(problem, options)
+    belief = start = _belief(problem, options, on_plan)
     first = np.asarray(score_belief(start, problem, options))
     # Measured from f, the total change by all choices would reward candidates that undo none of it,
     # copies of the choices above all.
@@ -175,6 +193,18 @@ def _greedy(
     available = np.ones(len(first), bool)
     rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
     return rows, first, start
+
+
+def _belief(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None]
+) -> Posterior | FullPosterior:
+    """Computes the posterior; it is padded where nothing then has to be compiled for its size."""
+    if options.readout == ALL_LOGITS:
+        return condition(problem, options)
+    theta = kernel_blocks(problem.with_one_set(), options, on_plan)
+    if problem.x_eval is None:
+        return padded_posterior(problem, options, theta)
+    return condition(problem.with_one_set(), options, theta)
 
 
 def _tie_breaks(key: Array | None, num: int) -> np.ndarray:
@@ -206,15 +236,15 @@ def _check_scores(scores: np.ndarray, k: int) -> None:
 def _check_memory(problem: Problem, options: ScoreOptions) -> None:
     """Raises ValueError if the posterior of a greedy batch does not fit into memory."""
     num_outputs = problem.residual.shape[1] if options.readout == ALL_LOGITS else 1
-    num_eval = 0 if problem.x_eval is None else len(problem.x_eval)
-    needed = _PAIR_BYTES * ((len(problem.x_pool) + num_eval) * num_outputs) ** 2
+    num_eval = 0 if problem.x_eval is None else examples.count(problem.x_eval)
+    needed = _PAIR_BYTES * ((problem.num_pool + num_eval) * num_outputs) ** 2
     available = memory.free() if options.memory_budget is None else options.memory_budget
     if needed <= available:
         return
     fitting = math.isqrt(int(available) // _PAIR_BYTES) // num_outputs
     raise ValueError(
         f"batch_mode='greedy' needs about {needed / 2**20:.0f} MiB for the covariance of "
-        f"{len(problem.x_pool)} candidates and {num_eval} separate evaluation points, but may use "
+        f"{problem.num_pool} candidates and {num_eval} separate evaluation points, but may use "
         f"only {available / 2**20:.0f} MiB, enough for about {fitting} points in all. Pass fewer "
         "candidates, such as a random subset of the pool or those of highest score; x_eval= may "
         "hold other points of the pool. Or use batch_mode='top_k', which needs no such covariance "
