@@ -72,7 +72,11 @@ def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
       key: PRNG key of the initialization.
       module: a Linen module that returns logits.
       x: example inputs, ``[N, ...]``; only their shape and dtype matter.
+
+    Raises:
+      TypeError: if ``key`` is not a PRNG key.
     """
+    checks.key("key", key)
     return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
 
 
@@ -104,14 +108,15 @@ def fit(
 
     Raises:
       DivergedError: if the loss or the variables become NaN or infinite.
-      TypeError: if the network, ``x`` or ``y`` has the wrong type.
+      TypeError: if the key, the network, ``x`` or ``y`` has the wrong type.
       ValueError: if inputs or labels do not match the network, or augmentation is requested for
         inputs that are not images.
     """
+    checks.key("key", key)
     checks.inputs("x", x)
     num_classes = network.check(x)
     checks.one_output_a_class(num_classes)
-    y = np.asarray(y)
+    y = np.asarray(checks.labels("y", y))
     if y.ndim != 1:
         raise ValueError(f"y must be class ids [L], got shape {y.shape}")
     checks.targets("y", y, len(x), num_classes)
@@ -172,7 +177,7 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
     Raises:
       ValueError: if there is not one class id for each input.
     """
-    y = np.asarray(y)
+    y = np.asarray(checks.labels("y", y))
     if y.shape != (len(x),):
         raise ValueError(f"y must be class ids [N] for {len(x)} inputs, got shape {y.shape}")
     num_classes = network.check(x)
