@@ -76,7 +76,13 @@ def on_devices(x: PyTree) -> PyTree:
 
 def on_host(x: PyTree) -> PyTree:
     """Copies examples to the host, unless they are traced: there, slices compile nothing."""
-    return x if checks.is_traced(x) else jax.tree.map(np.asarray, x)
+
+
+    def copied(a: ArrayLike) -> ArrayLike:
+        is_key = jnp.issubdtype(a.dtype, jax.dtypes.prng_key)  # NumPy has no PRNG keys
+        return a if is_key else np.asarray(a)
+
+    return x if checks.is_traced(x) else jax.tree.map(copied, x)
 
 
 def check(name: str, x: PyTree) -> None:
