@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import examples
+from ntk_al._utils import checks, examples
 from ntk_al.types import Array, PyTree
 
 
@@ -71,9 +71,12 @@ def map_batches(
       [0.0, 2.0, 4.0]
     """
     num_rows = examples.count(arrays)
-    # Parts are joined on the host, because slices of every new length would be compiled.
-    outputs = [
-        np.asarray(function(*batch))[repeated:][:num_rows]
+    parts = [
+        (repeated, function(*batch))
         for repeated, batch in split(batch_size or default_size(), *arrays)
     ]
-    return jnp.asarray(np.concatenate(outputs))
+    # Parts are joined on the host, because slices of every new length would be compiled. Under jit,
+    # the function may return tracers whatever its arguments are.
+    xp = jnp if checks.is_traced(parts) else np
+    rows = [xp.asarray(part)[repeated:][:num_rows] for repeated, part in parts]
+    return jnp.asarray(xp.concatenate(rows))
