@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks, examples
-from ntk_al.types import Array, PyTree
+from ntk_al.types import Array, ArrayLike, PyTree
 
 
 def default_size() -> int:
@@ -71,12 +71,12 @@ def map_batches(
       [0.0, 2.0, 4.0]
     """
     num_rows = examples.count(arrays)
-    parts = [
-        (repeated, function(*batch))
-        for repeated, batch in split(batch_size or default_size(), *arrays)
-    ]
-    # Parts are joined on the host, because slices of every new length would be compiled. Under jit,
-    # the function may return tracers whatever its arguments are.
-    xp = jnp if checks.is_traced(parts) else np
-    rows = [xp.asarray(part)[repeated:][:num_rows] for repeated, part in parts]
+    rows = []
+    for repeated, batch in split(batch_size or default_size(), *arrays):
+        part: ArrayLike = function(*batch)
+        # Parts are joined on the host, because slices of every new length would be compiled. Under
+        # jit, the function may return tracers whatever its arguments are.
+        part = part if checks.is_traced(part) else np.asarray(part)
+        rows.append(part[repeated:][:num_rows])
+    xp = jnp if checks.is_traced(rows) else np
     return jnp.asarray(xp.concatenate(rows))
