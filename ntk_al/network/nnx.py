@@ -86,7 +86,7 @@ def define(model: Any) -> tuple[Nnx, PyTree, PyTree]:
     copy = nnx.merge(own, params, keys, rest)
     rates = tuple(
         float(module.rate)
-        for _, module in nnx.iter_modules(copy)
+        for _, module in nnx.iter_graph(copy)
         if isinstance(module, nnx.Dropout) and module.rate > 0
     )
 

@@ -387,7 +387,9 @@ def test_a_network_whose_gradients_vanish_is_explained():
             return jnp.zeros((len(x), 3))
 
     dead = Network(module := Constant(), module.init(jax.random.key(0), helpers.images(1)))
-    with pytest.raises(ValueError, match="the kernel is zero: no parameter of the network Constant"):
+    with pytest.raises(
+        ValueError, match="the kernel is zero: no parameter of the network Constant"
+    ):
         lookahead.score(dead, *sets()[:3])
 
 
