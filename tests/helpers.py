@@ -122,6 +122,8 @@ def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, re
             logits[evaluation],
         )
 
+    if criterion == "variance":
+        return plain_variance_removed(theta, noise, labeled, evaluation, range(n + e, len(theta)))
     before = logits[evaluation]
     if reference == "linearized":
         before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
@@ -132,6 +134,18 @@ def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, re
         ],
         np.float64,
     )
+
+
+def plain_variance_removed(theta, noise, labeled, evaluation, candidates):
+    """The sum of the posterior variances before each candidate is labeled, minus that after."""
+
+    def total(known):
+        a = theta[np.ix_(known, known)] + noise * np.eye(len(known))
+        cross = theta[np.ix_(evaluation, known)]
+        prior = theta[np.ix_(evaluation, evaluation)]
+        return np.trace(prior - cross @ np.linalg.solve(a, cross.T))
+
+    return np.array([total(labeled) - total(np.append(labeled, j)) for j in candidates])
 
 
 def output_change(after, before):
@@ -146,7 +160,7 @@ PLAIN_CRITERIA = {
     "eer": lambda after, _, p: -sum(p[y] * entropy(softmax(after(y))).sum() for y in range(len(p))),
     "flips": lambda after, before, p: (after(p.argmax()).argmax(1) != before.argmax(1)).sum(),
 }
-"""Each criterion in its plainest form: outputs after a label, outputs before, p(y | x_j)."""
+"""Each criterion of labels in its plainest form: outputs after, outputs before, p(y | x_j)."""
 
 
 def softmax(logits):

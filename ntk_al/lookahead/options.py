@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
+from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.factorization import RIDGE
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import READOUTS
@@ -58,7 +59,12 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         checks.one_of("task", self.task, TASKS)
-        checks.one_of("criterion", self.criterion, TASKS[self.task].criteria)
+        checks.one_of("criterion", self.criterion, CRITERIA)
+        if self.criterion not in (fitting := TASKS[self.task].criteria):
+            raise ValueError(
+                f"criterion={self.criterion!r} is about classes and does not fit "
+                f"task={self.task!r}; these do: {', '.join(sorted(fitting))}"
+            )
         checks.one_of("readout", self.readout, (*READOUTS, ALL_LOGITS))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.one_of("precision", self.precision, PRECISIONS)

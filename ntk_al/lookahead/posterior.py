@@ -178,11 +178,16 @@ def condition(
     )
 
 
+def label_variance(variance: Array, noise: Array) -> Array:
+    """S_jj + λ; if the labels already determine a point, its S_jj is zero up to rounding."""
+    return jnp.maximum(variance, 0) + noise
+
+
 def gain(covariance: Array, variance: Array, noise: Array) -> Array:
     """w(x, j) = S(x, x_j) / (S_jj + λ): how far labeling x_j moves the mean at x, per unit of e_j.
 
-    If the labels already determine a point, its S_jj is zero up to rounding of either sign. Then λ
-    keeps the quotient finite, and if λ is zero, too, the gain is set to zero.
+    If the labels already determine a point, λ keeps the quotient finite, and if λ is zero, too, the
+    gain is set to zero.
 
     Args:
       covariance: S(x, x_j), ``[..., U]``.
@@ -192,7 +197,7 @@ def gain(covariance: Array, variance: Array, noise: Array) -> Array:
     Returns:
       ``[..., U]``.
     """
-    denominator = jnp.maximum(variance, 0) + noise
+    denominator = label_variance(variance, noise)
     positive = denominator > 0
     return jnp.where(positive, covariance / jnp.where(positive, denominator, 1), 0)
 

@@ -64,7 +64,8 @@ def score(
       network: a trained network with C outputs; which C fit depends on the task.
       x_labeled: labeled inputs, ``[L, ...]``.
       y_labeled: their labels. For classification, class ids ``[L]`` or real-valued targets
-        ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``.
+        ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``; for regression,
+        numbers ``[L, C]``, or ``[L]`` if C = 1.
       x_pool: candidates, ``[U, ...]``.
       criterion: how the change of the outputs becomes a score, one of the criteria of the task.
       readout: the scalar whose gradient defines the kernel, see ``ScoreOptions``.
@@ -77,7 +78,8 @@ def score(
       mesh: devices, along an axis named ``pool``, that share the candidates; ``None``: one device.
       task: what outputs and labels mean, a key of ``TASKS``. ``"classification"`` needs an output
         for each class. ``"binary"`` is for a network with one logit f, trained on the targets −1
-        and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2.
+        and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2. ``"regression"`` takes any
+        number of outputs.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN.
@@ -297,7 +299,12 @@ def _score_posterior(
     gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
     return tiles.evaluate(
         Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
-        RankOne(gain.T, mean[of_candidates], logits[of_candidates]),
+        RankOne(
+            gain.T,
+            mean[of_candidates],
+            logits[of_candidates],
+            posterior.label_variance(variance, belief.noise),
+        ),
         criterion=criterion,
         reference=reference,
         task=task,
@@ -311,9 +318,11 @@ def _score_full(
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     gain = full_posterior.gain(s[:, :, of_candidates], belief.noise)[:, of_evaluation]
+    own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
+    variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)
     return tiles.evaluate(
         Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
-        RankC(gain, mean[of_candidates], logits[of_candidates]),
+        RankC(gain, mean[of_candidates], logits[of_candidates], variance),
         criterion=criterion,
         reference=reference,
         task=task,

@@ -66,10 +66,16 @@ def score_candidates(
                 logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
             )
             covariance = factorization.covariance(evaluation, candidates, cut(theta, 1))
-            gain = posterior.gain(covariance, cut(variance, 0), noise)
+            of_candidates = cut(variance, 0)
+            gain = posterior.gain(covariance, of_candidates, noise)
             part = evaluate(
                 Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
-                RankOne(gain.T, candidates.mean, candidates.logits),
+                RankOne(
+                    gain.T,
+                    candidates.mean,
+                    candidates.logits,
+                    posterior.label_variance(of_candidates, noise),
+                ),
                 criterion=criterion,
                 reference=reference,
                 task=task,

@@ -318,7 +318,10 @@ def test_arguments_of_the_wrong_type_are_refused(message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"criterion": "mlmco"}, "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc"),
+        (
+            {"criterion": "mlmco"},
+            "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc, variance",
+        ),
         ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
         ({"reference": "f"}, "known: linearized, network"),
         ({"ridge": -1.0}, "ridge must be a finite number of at least 0"),

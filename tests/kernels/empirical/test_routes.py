@@ -83,7 +83,9 @@ def test_every_route_of_a_dense_layer_is_exact(features, channels, positions, us
 @pytest.mark.quick
 def test_every_route_of_an_embedding_is_exact():
     ids = np.random.default_rng(0).integers(0, 5, (6, 7))
-    assert_routes_are_exact(OneLayer(nn.Embed(5, 3)), ids, routes_of=("rows", "unfolded"))
+    assert_routes_are_exact(
+        OneLayer(nn.Embed(5, 3)), ids, routes_of=("rows", "unfolded", "matched")
+    )
 
 
 @pytest.mark.parametrize("layer", [nn.Dense(4), nn.Conv(4, (3,))])
