@@ -104,11 +104,14 @@ def plain_gram(net, x1, x2, readout="first_logit"):
     return np.array([[np.dot(r1, r2) for r2 in rows2] for r1 in rows1])
 
 
-def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge):
+def naive_scores(
+    theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge, noise=None
+):
     """Scores by solving Eq. 11 afresh for each candidate and label; points are [L, E, U]."""
     n, e = num_labeled, num_eval
     labeled, evaluation = np.arange(n), np.arange(n, n + e)
-    noise = ridge * np.diagonal(theta)[:n].mean()
+    if noise is None:
+        noise = ridge * np.diagonal(theta)[:n].mean()
 
     def after(j, y):
         """Outputs at the evaluation points once j is labeled as y."""

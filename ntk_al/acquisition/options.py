@@ -7,13 +7,8 @@ import dataclasses
 from ntk_al._utils import checks
 from ntk_al.lookahead import ScoreOptions
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from ntk_al.lookahead.options import BATCH_MODES
 from ntk_al.training import TrainingConfig
-
-BATCH_MODES = {
-    "top_k": "the k highest scores",
-    "greedy": "one at a time, each conditioned on the pseudo-labels of the earlier picks",
-}
-"""How a look-ahead strategy turns scores into a batch."""
 
 RETRAINING = TrainingConfig(epochs=15, learning_rate=0.01)
 """How ``naive`` retrains for each candidate: from the trained weights, so at a tenth of the usual

@@ -26,10 +26,12 @@ class Evaluation:
     Attributes:
       mean: outputs of the retrained linearized network, ``[E, C]``.
       offset: mean − f, ``[E, C]``, or zero if changes are measured from the mean itself.
+      weight: 1 for a point and 0 for padding, ``[E]``; ``None`` if there is no padding.
     """
 
     mean: Array
     offset: Array
+    weight: Array | None = None
 
 
 class Outcome(Protocol):
@@ -117,7 +119,9 @@ def output_change(evaluation: Evaluation, outcome: Outcome, label: Array) -> Arr
 
 def negative_entropy(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
     """−Σ_x entropy(softmax f⁺(x)) (Eq. 2); it does not depend on the reference."""
-    return -entropy(outcome.after(evaluation, label)).sum()
+    of_points = entropy(outcome.after(evaluation, label))
+    # Other criteria sum changes, and nothing changes at a padded point.
+    return -(of_points if evaluation.weight is None else evaluation.weight * of_points).sum()
 
 
 def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:

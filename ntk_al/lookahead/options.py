@@ -19,6 +19,12 @@ REFERENCES = ("network", "linearized")
 ALL_LOGITS = "all_logits"
 """The value of ``readout`` that selects the LC × LC kernel of all logits, for small problems."""
 
+BATCH_MODES = {
+    "top_k": "the k highest scores",
+    "greedy": "one at a time, each conditioned on the pseudo-labels of the earlier picks",
+}
+"""How scores become a batch."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al._utils import checks, float64
-from ntk_al.lookahead.factorization import RIDGE, covariance, factorize
+from ntk_al.lookahead.factorization import RIDGE, Factor, covariance, factorize
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 
@@ -165,11 +165,23 @@ def condition(
     checks.finite("residual", residual)
     checks.finite("logits", logits)
     factor = factorize(blocks.labeled, residual, ridge=ridge)
-    points = factor.at(blocks.labeled_pool, logits)
+    return at_points(factor, blocks.labeled_pool, blocks.eval_pool, logits)
+
+
+def at_points(factor: Factor, cross: ArrayLike, theta: ArrayLike, logits: ArrayLike) -> Posterior:
+    """Computes the posterior at query points from the factorized kernel of the labeled set.
+
+    Args:
+      factor: from ``factorize``.
+      cross: Θ(L, Q), ``[L, Q]``.
+      theta: Θ(Q, Q), ``[Q, Q]``.
+      logits: f at the query points, ``[Q, C]``.
+    """
+    points = factor.at(cross, logits)
     return float64.to_default(
         Posterior(
             mean=points.mean,
-            covariance=covariance(points, points, blocks.eval_pool),
+            covariance=covariance(points, points, theta),
             logits=points.logits,
             noise=factor.noise,
             ridge=factor.ridge,

@@ -79,7 +79,7 @@ def _signs(name: str, y: ArrayLike, num_examples: int, num_outputs: int) -> Arra
             f"{name} must be class ids 0 and 1, got values from {y.min()} to {y.max()}; for labels "
             f"-1 and +1 write ({name} + 1) // 2"
         )
-    return 2 * jnp.asarray(y, jnp.result_type(float))[:, None] - 1
+    return checks.numbers(2 * y[:, None].astype(jnp.int8) - 1)
 
 
 def _as_two_logits(
@@ -90,7 +90,7 @@ def _as_two_logits(
     if isinstance(candidates, RankC):
         gain, variance = gain[..., 0, 0], variance[..., 0, 0]
     return (
-        Evaluation(two_logits(evaluation.mean), evaluation.offset * _SIGNS / 2),
+        Evaluation(two_logits(evaluation.mean), evaluation.offset * _SIGNS / 2, evaluation.weight),
         RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
     )
 
@@ -109,12 +109,13 @@ def _numbers(name: str, y: ArrayLike, num_examples: int, num_outputs: int) -> Ar
             "task='classification'"
         )
     checks.finite(name, y)
-    return jnp.asarray(y, jnp.result_type(float))
+    return checks.numbers(y)
 
 
 def _from_their_mean(targets: Array) -> Array:
     """The mean distance of the targets from their mean, the best prediction that ignores x."""
-    return jnp.linalg.norm(targets - targets.mean(0), axis=1).mean()
+    xp = jnp if checks.is_traced(targets) else np  # nothing is compiled for the number of labels
+    return xp.linalg.norm(targets - targets.mean(0), axis=1).mean()
 
 
 def _unchanged(

@@ -28,6 +28,7 @@ def score_candidates(
     noise: Array,
     theta: Array,
     diagonal: Array,
+    num_evaluation: Array,
     *,
     criterion: str,
     reference: str,
@@ -42,12 +43,18 @@ def score_candidates(
       noise: λ.
       theta: Θ(E, U), ``[E, U]``.
       diagonal: diag Θ(U, U), ``[U]``.
+      num_evaluation: how many evaluation points there are; the others are padding.
       criterion: one of the criteria of the task.
       reference: a member of ``REFERENCES``.
       task: a key of ``TASKS``.
       mesh: devices that share the candidates; ``None`` means one device.
     """
     wide = evaluation.mean.dtype
+    before = Evaluation(
+        evaluation.mean,
+        evaluation.mean - evaluation.logits,
+        (jnp.arange(len(evaluation.mean)) < num_evaluation).astype(wide),
+    )
 
     def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
         num_candidates = len(pool.mean)
@@ -69,7 +76,7 @@ def score_candidates(
             of_candidates = cut(variance, 0)
             gain = posterior.gain(covariance, of_candidates, noise)
             part = evaluate(
-                Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
+                before,
                 RankOne(
                     gain.T,
                     candidates.mean,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.greedy import greedy
 from ntk_al.acquisition.strategy import Choice, facts, uniform_by_id
 from ntk_al.lookahead import score_posterior
+from ntk_al.lookahead.greedy import greedy
 from ntk_al.types import Array, ArrayLike
 
 
