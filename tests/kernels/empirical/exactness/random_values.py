@@ -66,8 +66,17 @@ def parameters(shapes, seed=0):
 
 
 def statistics(shapes, seed=1):
-    """Random positive values in the place of shapes, as running variances have to be."""
+    """Random positive values in the place of shapes, as running variances have to be.
+
+    Counts are zero, and keys are one key.
+    """
     rng = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape), leaf.dtype), shapes
-    )
+
+    def draw(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.key(0)
+        if jnp.issubdtype(leaf.dtype, jnp.integer):
+            return jnp.zeros(leaf.shape, leaf.dtype)
+        return jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape), leaf.dtype)
+
+    return jax.tree.map(draw, shapes)

@@ -25,14 +25,13 @@ def gram(network, x):
             leaves = jax.tree.leaves(jax.grad(first_logit, allow_int=True)(params))
             return jnp.concatenate([leaf.ravel() for leaf in leaves if is_real(leaf)])
 
-        rows = [np.asarray(gradient(params, example)) for example in one_by_one(x)]
+        num = len(jax.tree.leaves(x)[0])
+        rows = [np.asarray(gradient(params, batch_of_one(x, i))) for i in range(num)]
     return np.stack(rows) @ np.stack(rows).T
 
 
-def one_by_one(x):
-    """Every example as a batch of its own."""
-    num = len(jax.tree.leaves(x)[0])
-    return [jax.tree.map(lambda leaf: leaf[i : i + 1], x) for i in range(num)]
+def batch_of_one(x, i):
+    return jax.tree.map(lambda leaf: leaf[i : i + 1], x)
 
 
 def in_float64(tree):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ntk_al import kernels
-from tests.kernels.empirical.exactness import linen_networks, reference
+from tests.kernels.empirical.exactness import linen_networks, nnx_networks, reference
 
-GROUPS = {"linen": linen_networks.CASES}
+GROUPS = {"linen": linen_networks.CASES, "nnx": nnx_networks.CASES}
 CASES = {
     f"{group}/{name}": build for group, cases in GROUPS.items() for name, build in cases.items()
 }
