@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -53,7 +52,9 @@ class Block(nnx.Module):
     def __init__(self, rngs):
         self.norms = nnx.List([nnx.LayerNorm(D, rngs=rngs) for _ in range(2)])
         self.attention = nnx.MultiHeadAttention(2, D, decode=False, dropout_rate=0.1, rngs=rngs)
-        self.mlp = nnx.Sequential(nnx.Linear(D, D, rngs=rngs), nnx.gelu, nnx.Linear(D, D, rngs=rngs))
+        self.mlp = nnx.Sequential(
+            nnx.Linear(D, D, rngs=rngs), nnx.gelu, nnx.Linear(D, D, rngs=rngs)
+        )
         self.dropout = nnx.Dropout(0.1, rngs=rngs)
 
     def __call__(self, x):

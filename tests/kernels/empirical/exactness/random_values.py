@@ -55,10 +55,15 @@ def images_and_tables():
 
 
 def parameters(shapes, seed=0):
-    """Random values in the place of shapes; their size keeps activations near one."""
+    """Random values in the place of shapes, of a size that keeps activations near one.
+
+    Leaves of other kinds stay as they are.
+    """
     rng = np.random.default_rng(seed)
 
     def draw(leaf):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
         fan_in = math.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 2
         return jnp.asarray(rng.normal(size=leaf.shape) / math.sqrt(max(fan_in, 1)), leaf.dtype)
 

@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from ntk_al import kernels
-from tests.kernels.empirical.exactness import linen_networks, nnx_networks, reference
+from tests.kernels.empirical.exactness import (
+    equinox_networks,
+    linen_networks,
+    nnx_networks,
+    reference,
+)
 
-GROUPS = {"linen": linen_networks.CASES, "nnx": nnx_networks.CASES}
+GROUPS = {
+    "linen": linen_networks.CASES,
+    "nnx": nnx_networks.CASES,
+    "equinox": equinox_networks.CASES,
+    "plain": plain_networks.CASES,
+}
 CASES = {
     f"{group}/{name}": build for group, cases in GROUPS.items() for name, build in cases.items()
 }
