@@ -649,7 +649,8 @@ def unusual_container(p, x):
     """Layers in a list, a pair in a tuple, ``None``, integers, an empty array, one unused leaf."""
     for w, b in p["layers"]:
         x = jnp.tanh(x @ w + (0 if b is None else b))
-    return x[:, p["order"]] @ p["head"][0] + p["head"][1]["scale"] * (x @ p["empty"].T)[:, :1].sum()
+    x = jnp.concatenate([x[:, p["order"]], x @ p["empty"]], axis=1)
+    return p["head"][1]["scale"] * (x @ p["head"][0])
 
 
 def build_unusual_container():
@@ -658,7 +659,7 @@ def build_unusual_container():
         {
             "layers": [((D, D), (D,)), ((D, D), None)],
             "head": ((D, C), {"scale": ()}),
-            "empty": (0, D),
+            "empty": (D, 0),
             "unused": (3, 2),
         },
         is_leaf=lambda node: isinstance(node, tuple) and all(isinstance(n, int) for n in node),

@@ -10,6 +10,7 @@ from tests.kernels.empirical.exactness import (
     equinox_networks,
     linen_networks,
     nnx_networks,
+    plain_networks,
     reference,
 )
 
