@@ -85,13 +85,13 @@ class VisionTransformer(eqx.Module):
     head: eqx.nn.Linear
 
     def __init__(self, key):
-        keys = jax.random.split(key, 4)
+        keys = jax.random.split(key, 3)
         self.patches = eqx.nn.Conv2d(2, D, 3, stride=3, key=keys[0])
         self.class_token = jnp.zeros((1, D))
         self.positions = jnp.zeros((5, D))
-        self.blocks = [Block(keys[1]), Block(keys[2])]
+        self.blocks = [Block(keys[1])]
         self.norm = eqx.nn.LayerNorm(D)
-        self.head = eqx.nn.Linear(D, C, key=keys[3])
+        self.head = eqx.nn.Linear(D, C, key=keys[2])
 
     def __call__(self, x):
         x = self.patches(x).reshape(D, -1).T
@@ -253,23 +253,18 @@ class Convolutions(eqx.Module):
     layers: eqx.nn.Sequential
 
     def __init__(self, key):
-        keys = jax.random.split(key, 5)
-        relu = eqx.nn.Lambda(jax.nn.relu)
+        keys = jax.random.split(key, 4)
+        around = {"padding": "SAME", "padding_mode": "CIRCULAR"}
         self.layers = eqx.nn.Sequential(
             [
-                eqx.nn.Conv2d(2, 4, 3, groups=2, padding=1, key=keys[0]),
+                eqx.nn.Conv2d(2, 4, 3, groups=2, stride=2, padding=1, key=keys[0]),
                 eqx.nn.GroupNorm(2, 4),
-                relu,
-                eqx.nn.Conv2d(
-                    4, 3, 2, dilation=2, padding="SAME", padding_mode="CIRCULAR", key=keys[1]
-                ),
-                eqx.nn.Lambda(jax.nn.elu),
-                eqx.nn.Conv2d(3, 4, 3, stride=2, padding=1, padding_mode="REFLECT", key=keys[2]),
-                relu,
-                eqx.nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=1, key=keys[3]),
+                eqx.nn.Lambda(jax.nn.relu),
+                eqx.nn.Conv2d(4, 3, 2, dilation=2, **around, key=keys[1]),
+                eqx.nn.ConvTranspose2d(3, 2, 3, stride=2, output_padding=1, key=keys[2]),
                 eqx.nn.MaxPool2d(2, 2),
                 eqx.nn.Lambda(jnp.ravel),
-                eqx.nn.Linear(18, C, key=keys[4]),
+                eqx.nn.Linear(32, C, key=keys[3]),
             ]
         )
 

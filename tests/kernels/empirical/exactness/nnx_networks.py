@@ -68,7 +68,7 @@ class VisionTransformer(nnx.Module):
         self.patches = nnx.Conv(2, D, (3, 3), strides=3, rngs=rngs)
         self.class_token = nnx.Param(jnp.zeros((1, 1, D)))
         self.positions = nnx.Param(jnp.zeros((1, 5, D)))
-        self.blocks = nnx.List([Block(rngs) for _ in range(2)])
+        self.blocks = nnx.List([Block(rngs)])
         self.norm = nnx.LayerNorm(D, rngs=rngs)
         self.head = nnx.Linear(D, C, rngs=rngs)
 
@@ -121,9 +121,8 @@ class GRUBackwards(nnx.Module):
 @case(values.sequences)
 class Bidirectional(nnx.Module):
     def __init__(self, rngs):
-        forward = nnx.RNN(nnx.OptimizedLSTMCell(D, 3, param_dtype=float, rngs=rngs))
-        backward = nnx.RNN(nnx.SimpleCell(D, 3, dtype=None, param_dtype=float, rngs=rngs))
-        self.rnn = nnx.Bidirectional(forward, backward)
+        cells = [nnx.SimpleCell(D, 3, dtype=None, param_dtype=float, rngs=rngs) for _ in range(2)]
+        self.rnn = nnx.Bidirectional(*(nnx.RNN(cell) for cell in cells))
         self.head = Head(T * 6, rngs)
 
     def __call__(self, x):
@@ -239,13 +238,11 @@ class Convolutions(nnx.Module):
     def __init__(self, rngs):
         self.grouped = nnx.Conv(2, 4, (3, 3), feature_group_count=2, rngs=rngs)
         self.dilated = nnx.Conv(4, 3, (2, 3), kernel_dilation=2, padding="CIRCULAR", rngs=rngs)
-        self.strided = nnx.Conv(3, 4, (3, 3), strides=(2, 1), padding="REFLECT", rngs=rngs)
-        self.transposed = nnx.ConvTranspose(4, 2, (3, 3), strides=(2, 1), rngs=rngs)
-        self.head = Head(72, rngs)
+        self.transposed = nnx.ConvTranspose(3, 2, (3, 3), strides=(2, 1), rngs=rngs)
+        self.head = Head(144, rngs)
 
     def __call__(self, x):
-        x = self.strided(nnx.tanh(self.dilated(nnx.tanh(self.grouped(x)))))
-        return self.head(self.transposed(nnx.relu(x)))
+        return self.head(self.transposed(nnx.tanh(self.dilated(nnx.relu(self.grouped(x))))))
 
 
 @case(values.sequences)

@@ -125,7 +125,7 @@ PRODUCTS = {
     "sum_of_products": ((D, 4), lambda w, x: (x[..., None] * w).sum(-2)),
     "in_halves": ((D, 4), lambda w, x: x[..., :3] @ w[:3] + x[..., 3:] @ w[3:]),
     "batch_last": ((4, D), lambda w, x: jnp.einsum("kd,dtb->btk", w, x.T)),
-    "cast_there_and_back": ((D, 4), lambda w, x: x @ w.astype(jnp.float64).astype(x.dtype)),
+    "complex": ((D, 4), lambda w, x: (x @ w.astype(complex)).real),
     "outer_product": ((D,), lambda w, x: jnp.einsum("btd,k->btdk", x, w)),
     "inner_product": ((D,), lambda w, x: jnp.tanh(x @ w)),
 }
@@ -202,14 +202,23 @@ def low_rank_update_factor_by_factor(p, x):
     return jnp.tanh(x @ lax.stop_gradient(p["w"]) + 0.5 * (x @ p["a"] @ p["b"])) @ p["head"]
 
 
-@case(values.vectors, w=(D, D), u=(4, 4), head=(D, C))
-def orthogonal_weights(p, x):
-    """The Cayley transform of one skew matrix, and the exponential of another."""
-    skew, small = p["w"] - p["w"].T, (p["u"] - p["u"].T) / 4
+@case(values.vectors, w=(D, D), head=(D, C))
+def cayley_transform(p, x):
+    skew, eye = p["w"] - p["w"].T, jnp.eye(D, dtype=x.dtype)
+    return jnp.tanh(x @ jnp.linalg.solve(eye + skew, eye - skew)) @ p["head"]
+
+
+@case(values.vectors, w=(D, D), head=(D, C))
+def matrix_exponential(p, x):
+    """The sum of w^i / i! in a loop that carries the power and the sum."""
+
+    def step(i, carry):
+        power, total = carry
+        power = power @ p["w"] / i
+        return power, total + power
+
     eye = jnp.eye(D, dtype=x.dtype)
-    x = jnp.tanh(x @ jnp.linalg.solve(eye + skew, eye - skew))
-    halves = x.reshape(-1, 2, 4) @ jax.scipy.linalg.expm(small, max_squarings=2)
-    return jnp.tanh(flat(halves)) @ p["head"]
+    return jnp.tanh(x @ lax.fori_loop(1, 6, step, (eye, eye))[1]) @ p["head"]
 
 
 @case(values.vectors, w=(D, D), head=(D, C))
@@ -443,6 +452,15 @@ def scan_inside_a_scan(p, x):
     return lax.scan(layer, x.swapaxes(0, 1), p["outer"])[0][-1] @ p["head"]
 
 
+@case(values.videos, w=(3, 3, 2, 2), v=(3, 3, 2, 2), head=(2, C))
+def convolution_in_a_scan(p, x):
+    def step(h, x_t):
+        return jnp.tanh(convolve(x_t, p["w"]) + convolve(h, p["v"])), None
+
+    h, _ = lax.scan(step, jnp.zeros_like(x[:, 0]), x.swapaxes(0, 1))
+    return h.mean((1, 2)) @ p["head"]
+
+
 @case(values.vectors, w=(D, D), head=(D, C))
 def parameter_carried_through_a_loop(p, x):
     def step(_, carry):
@@ -580,7 +598,7 @@ def checkpoint_inside_checkpoint(p, x):
 
 @case(values.vectors, w=(16, C), scale=(D,))
 def random_features_drawn_inside(p, x):
-    frequencies = jax.random.normal(jax.random.key(0), (D, 16)).astype(x.dtype)
+    frequencies = jax.random.normal(jax.random.key(0), (D, 16), jnp.float32)
     return jnp.cos((x * p["scale"]) @ frequencies) @ p["w"]
 
 
