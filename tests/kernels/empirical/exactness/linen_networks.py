@@ -327,11 +327,12 @@ def mlp_mixer(net, x):
     return nn.Dense(C)((x + nn.Dense(D)(nn.gelu(nn.Dense(4)(x)))).mean(1))
 
 
-@case(values.images)
-def sequential_with_a_list(net, x):
-    return nn.Sequential([nn.Conv(2, (3, 3)), nn.PReLU(), flat, nn.Dense(D), nn.relu, nn.Dense(C)])(
-        x
-    )
+def sequential_with_a_list():
+    layers = [nn.Conv(2, (3, 3)), nn.PReLU(), flat, nn.Dense(D), nn.relu, nn.Dense(C)]
+    return build(nn.Sequential(layers), values.images())
+
+
+CASES["sequential_with_a_list"] = sequential_with_a_list
 
 
 def scaled_dot_general(lhs, rhs, dimension_numbers, precision=None, preferred_element_type=None):

@@ -119,6 +119,14 @@ PRODUCTS = {
     "steps_last": ((D, 4), lambda w, x: jnp.einsum("bdt,dk->bkt", jnp.swapaxes(x, 1, 2), w)),
     "over_steps": ((4, T), lambda w, x: jnp.einsum("st,btd->bsd", w, x)),
     "own_weight_for_each_step": ((T, D, 4), lambda w, x: jnp.einsum("btd,tdk->btk", x, w)),
+    "own_copy_for_each_example": (
+        (D, 4),
+        lambda w, x: jnp.einsum("btd,bdk->btk", x, jnp.broadcast_to(w, (len(x), *w.shape))),
+    ),
+    "rows_in_another_order": (
+        (D, 4),
+        lambda w, x: x @ w[np.arange(D) ^ 1] + x @ jnp.roll(w[::-1], 3, axis=0),
+    ),
     "over_two_axes": ((4, D, T), lambda w, x: jnp.tensordot(x, w, axes=((1, 2), (2, 1)))),
     "vmapped_over_rows": ((4, D), lambda w, x: jax.vmap(jax.vmap(lambda row: w @ row))(x)),
     "mapped_over_examples": ((D, 4), lambda w, x: lax.map(lambda example: example @ w, x)),
@@ -153,6 +161,12 @@ for _name, (_shape, _multiply) in PRODUCTS.items():
 @case(values.vectors, a=(D, 3), b=(D, 5), head=(D, C))
 def two_parameters_joined_to_one_weight(p, x):
     return jnp.tanh(x @ jnp.concatenate([p["a"], p["b"]], axis=1)) @ p["head"]
+
+
+@case(values.vectors, a=(D, D), b=(D, D), head=(D, C))
+def entries_selected_from_two_parameters(p, x):
+    mask = np.arange(D * D).reshape(D, D) % 3 > 0
+    return jnp.tanh(x @ jnp.where(mask, p["a"], p["b"])) @ p["head"]
 
 
 @case(values.vectors, w=(D, D), head=(D, C))
@@ -375,6 +389,12 @@ def convolution_vmapped_over_stacked_kernels(p, x):
     return jnp.einsum("kbhwc,kcd->bd", jnp.tanh(y), p["head"])
 
 
+@case(values.vectors, filter=(3,), head=(D, C))
+def filter_of_signals(p, x):
+    filtered = jax.vmap(lambda signal: jnp.convolve(signal, p["filter"], mode="same"))(x)
+    return jnp.tanh(filtered) @ p["head"]
+
+
 @case(values.images, w=(2 * 9, 4), head=(4, C))
 def convolution_as_patches_times_a_matrix(p, x):
     patches = lax.conv_general_dilated_patches(
@@ -438,6 +458,28 @@ def scan_over_stacked_layers(p, x):
         return jnp.tanh(x @ parameters["w"] + parameters["b"]), None
 
     return lax.scan(layer, x, {"w": p["w"], "b": p["b"]})[0] @ p["head"]
+
+
+@case(values.sequences, v=(D, D), head=(D, C))
+def normalized_weight_inside_and_outside_a_scan(p, x):
+    w = p["v"] / jnp.linalg.norm(p["v"], axis=0)
+
+    def step(h, x_t):
+        return jnp.tanh(x_t @ w + h), None
+
+    h, _ = lax.scan(step, jnp.zeros_like(x[:, 0]), x.swapaxes(0, 1))
+    return jnp.tanh(h @ w) @ p["head"]
+
+
+@case(values.sequences, w=(D, D), v=(D, D), head=(D, C))
+def branch_inside_a_scan(p, x):
+    def step(h, inputs):
+        t, x_t = inputs
+        h = lax.cond(t % 2 == 0, lambda h: h @ p["w"], lambda h: jnp.sin(h @ p["v"]), h)
+        return jnp.tanh(x_t + h), None
+
+    steps = np.arange(T), x.swapaxes(0, 1)
+    return lax.scan(step, jnp.zeros_like(x[:, 0]), steps)[0] @ p["head"]
 
 
 @case(values.sequences, outer=(2, D, D), inner=(D, D), head=(D, C))
