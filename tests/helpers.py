@@ -93,7 +93,7 @@ def retrained(theta_xl, theta_ll, noise, residual, logits):
 def gradient(net, x, readout="first_logit"):
     """∂g/∂θ of one example by itself, flat. Compiled, because one by one is slow enough."""
     leaves = jax.tree.leaves(
-        jax.grad(lambda p: net.replace_params(p).readout(x[None], readout)[0])(net.params)
+        jax.grad(lambda p: net.with_params(p).readout(x[None], readout)[0])(net.params)
     )
     return jnp.concatenate([leaf.ravel() for leaf in leaves])
 

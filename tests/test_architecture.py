@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     "ntk_al._version": 0,
+    "ntk_al._programs": 0,
     "ntk_al.types": 0,
     "ntk_al._utils": 0,
     "ntk_al.network": 1,

@@ -81,8 +81,8 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
         )
 
 
-def inputs(name: str, x: ArrayLike) -> None:
-    """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``.
+def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
+    """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``, with enough axes.
 
     Raises:
       TypeError: if ``x`` is not an array of real numbers.
@@ -90,7 +90,7 @@ def inputs(name: str, x: ArrayLike) -> None:
     """
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
-    if x.ndim < 2:
+    if x.ndim < axes:
         raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name} is empty: it has shape {x.shape}")
@@ -117,6 +117,32 @@ def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) ->
             f"{first} has dtype {x1.dtype} but {second} {x2.dtype}: one looks like raw images and "
             "the other like normalized ones; both must be prepared in the same way"
         )
+
+
+def one_output_a_class(num_outputs: int) -> None:
+    """Raises ValueError if a network has fewer outputs than there are classes, at least two."""
+    if num_outputs < 2:
+        raise ValueError(
+            "the network has one output, but classification needs an output for each class, at "
+            "least two. For two classes with one logit that is trained on the targets -1 and +1, "
+            "use lookahead.score with task='binary'; for real-valued targets, with "
+            "task='regression'"
+        )
+
+
+def labels(name: str, y: ArrayLike) -> ArrayLike:
+    """Returns labels as an array; raises TypeError if they are neither an array nor a list."""
+    if isinstance(y, list | tuple):
+        y = np.asarray(y)
+    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
+        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+    return y
+
+
+def count(name: str, y: ArrayLike, num_examples: int) -> None:
+    """Raises ValueError unless there is one label for each example."""
+    if len(y) != num_examples:
+        raise ValueError(f"{name} has {len(y)} labels for {num_examples} examples")
 
 
 def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
@@ -151,10 +177,7 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
       >>> targets("y", [2, 0], num_examples=2, num_classes=3).tolist()
       [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    if isinstance(y, list | tuple):
-        y = np.asarray(y)
-    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
-        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+    y = labels(name, y)
     if y.ndim == 2 and jnp.issubdtype(y.dtype, jnp.number):
         if y.shape != (num_examples, num_classes):
             raise ValueError(
@@ -168,7 +191,6 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
             f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
             f"shape {y.shape}; for ids stored as floats write {name}.astype(int)"
         )
-    if y.shape != (num_examples,):
-        raise ValueError(f"{name} has {y.shape[0]} labels for {num_examples} examples")
+    count(name, y, num_examples)
     class_ids(name, y, num_classes)
     return jax.nn.one_hot(y, num_classes)

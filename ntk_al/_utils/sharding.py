@@ -29,14 +29,14 @@ def automatic(mesh: Mesh | None) -> Mesh | None:
     return None if mesh is None else Mesh(mesh.devices, mesh.axis_names)
 
 
-def share(mesh: Mesh, x: ArrayLike) -> jax.Array:
-    """Divides the rows of an array among the devices; every process must have all rows."""
-    return jax.device_put(np.asarray(x), NamedSharding(mesh, P(MESH_AXIS)))
+def share(mesh: Mesh, x: PyTree) -> PyTree:
+    """Divides the rows of arrays among the devices; every process must have all rows."""
+    return jax.device_put(jax.tree.map(np.asarray, x), NamedSharding(mesh, P(MESH_AXIS)))
 
 
 def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
     """Copies a tree to each device; every process must have the whole tree."""
-    return jax.device_put(jax.tree.map(np.asarray, tree), NamedSharding(mesh, P()))
+    return jax.device_put(jax.tree.map(_on_host, tree), NamedSharding(mesh, P()))
 
 
 def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
@@ -48,3 +48,9 @@ def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
         return lambda x: x
     gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
     return lambda x: np.asarray(gather(x))
+
+
+def _on_host(leaf: jax.Array) -> ArrayLike:
+    # NumPy has no PRNG keys; where there is one process, any device may hold them.
+    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return leaf if is_key else np.asarray(leaf)

@@ -76,6 +76,7 @@ class CandidateSet:
             checks.inputs(name, x)
             checks.same_example_shape("x_labeled", self.x_labeled, name, x)
         num_classes = self.network.check(self.x_labeled)
+        checks.one_output_a_class(num_classes)
         checks.targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
         _check_ids(self.ids, len(self.x))
 

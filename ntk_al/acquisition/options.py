@@ -36,7 +36,8 @@ class LookaheadOptions(ScoreOptions):
 
     Raises:
       TypeError: see ``ScoreOptions``.
-      ValueError: if ``batch_mode`` is unknown; see also ``ScoreOptions``.
+      ValueError: if ``batch_mode`` is unknown, or the task is not classification; see also
+        ``ScoreOptions``.
     """
 
     batch_mode: str = "top_k"
@@ -46,3 +47,8 @@ class LookaheadOptions(ScoreOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.one_of("batch_mode", self.batch_mode, BATCH_MODES)
+        if self.task != "classification":
+            raise ValueError(
+                f"strategies query class ids, so they do not take task={self.task!r}; "
+                "lookahead.score does"
+            )

@@ -48,7 +48,7 @@ def dropout(network: Network, x: ArrayLike) -> str | None:
     if any(rate > 0 for rate in dropout_rates(network, x)):
         return None
     return (
-        f"the network {type(network.module).__name__} has no dropout; build it with a rate, such "
+        f"the network {network.name} has no dropout; build it with a rate, such "
         "as dropout=0.1 (--dropout=0.1)"
     )
 
@@ -71,7 +71,7 @@ def loss_prediction(network: Network, x: ArrayLike) -> str | None:
         return None
     names = ", ".join(sorted(name for name, model in MODELS.items() if has_stages(model)))
     return (
-        f"the network {type(network.module).__name__} predicts no losses; wrap one that has stages "
+        f"the network {network.name} predicts no losses; wrap one that has stages "
         f"(of the models here: {names}) with models.with_loss_prediction before it is trained"
     )
 

@@ -49,6 +49,9 @@ class Outcome(Protocol):
         ...
 
 
+Rule = Callable[[Evaluation, Outcome], Array]
+"""A function from the evaluation points and the outcome of one candidate to its score."""
+
 Measure = Callable[[Evaluation, Outcome, Array], Array]
 """A function that maps the evaluation points, an outcome and a class id to a scalar.
 

@@ -8,8 +8,8 @@ from jax.sharding import Mesh
 
 from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
-from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.factorization import RIDGE
+from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import READOUTS
 
 REFERENCES = ("network", "linearized")
@@ -24,7 +24,7 @@ class ScoreOptions:
     """The options of a look-ahead score. This class is the only place that defines their defaults.
 
     Attributes:
-      criterion: how the change of the outputs becomes a score, a key of ``CRITERIA``.
+      criterion: how the change of the outputs becomes a score, one of the criteria of the task.
       readout: the scalar whose gradient defines the kernel, a key of ``network.READOUTS``; or
         ``"all_logits"`` for the kernel of every pair of logits, which needs C² times the memory and
         is meant for small problems.
@@ -38,12 +38,13 @@ class ScoreOptions:
         memory.
       mesh: devices, along an axis named ``pool``, that share the candidates; ``None`` means one
         device.
+      task: what the outputs of the network and the labels mean, a key of ``TASKS``.
 
     Raises:
       TypeError: if the ridge or the budget is not a number.
-      ValueError: if a name is unknown, a number is out of range, the mesh does not have exactly one
-        axis named ``pool``, or ``"all_logits"`` is combined with an option that it does not
-        support.
+      ValueError: if a name is unknown, the criterion does not fit the task, a number is out of
+        range, the mesh does not have exactly one axis named ``pool``, or ``"all_logits"`` is
+        combined with an option that it does not support.
     """
 
     criterion: str = "mlmoc"
@@ -53,9 +54,11 @@ class ScoreOptions:
     precision: str = "float32"
     memory_budget: int | None = None
     mesh: Mesh | None = None
+    task: str = "classification"
 
     def __post_init__(self) -> None:
-        checks.one_of("criterion", self.criterion, CRITERIA)
+        checks.one_of("task", self.task, TASKS)
+        checks.one_of("criterion", self.criterion, TASKS[self.task].criteria)
         checks.one_of("readout", self.readout, (*READOUTS, ALL_LOGITS))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.one_of("precision", self.precision, PRECISIONS)

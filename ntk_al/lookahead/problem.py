@@ -7,6 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from ntk_al._utils import checks
+from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike
 
@@ -23,6 +24,7 @@ class Problem:
       pool_logits: f at the candidates, ``[U, C]``.
       x_eval: points at which changes are measured, ``[E, ...]``; ``None`` means the candidates.
       eval_logits: f at the evaluation points, ``[E, C]``; ``None`` if they are the candidates.
+      distance: the mean distance to the targets of a network that has learned nothing.
     """
 
     network: Network
@@ -32,6 +34,7 @@ class Problem:
     pool_logits: ArrayLike
     x_eval: ArrayLike | None = None
     eval_logits: ArrayLike | None = None
+    distance: Array | float = 1.0
 
     @property
     def num_candidates(self) -> int | None:
@@ -58,13 +61,16 @@ def check_inputs(
     y_labeled: ArrayLike,
     x_pool: ArrayLike,
     x_eval: ArrayLike | None = None,
+    *,
+    task: str,
 ) -> Problem:
     """Checks every argument once and computes the network's outputs.
 
     Raises:
-      TypeError: if ``network`` is not a ``Network``, or labels are neither class ids nor
-        real-valued targets.
-      ValueError: if a set is empty, shapes or labels do not match, or values are not finite.
+      TypeError: if ``network`` is not a ``Network``, or labels have a type that the task does not
+        take.
+      ValueError: if a set is empty, shapes or labels do not match, the outputs of the network do
+        not fit the task, or values are not finite.
     """
     if not isinstance(network, Network):
         raise TypeError(
@@ -76,8 +82,9 @@ def check_inputs(
     for name, x in sets.items():
         checks.inputs(name, x)
         checks.same_example_shape("x_labeled", x_labeled, name, x)
-    num_classes = network.check(x_labeled)
-    targets = checks.targets("y_labeled", y_labeled, len(x_labeled), num_classes)
+    num_outputs = network.check(x_labeled)
+    TASKS[task].check(num_outputs)
+    targets = TASKS[task].targets("y_labeled", y_labeled, len(x_labeled), num_outputs)
     logits = {name: network.predict(x) for name, x in sets.items()}
     return Problem(
         network=network,
@@ -87,6 +94,7 @@ def check_inputs(
         pool_logits=logits["x_pool"],
         x_eval=x_eval,
         eval_logits=logits.get("x_eval"),
+        distance=TASKS[task].distance(targets),
     )
 
 

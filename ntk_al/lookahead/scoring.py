@@ -31,10 +31,11 @@ from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
 from ntk_al.lookahead.outcomes import RankC, RankOne
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
+from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
-_FAR_FROM_TARGETS = 0.5  # mean distance per example; one-hot targets have norm 1
+_FAR_FROM_TARGETS = 0.5  # mean distance per example, relative to a network that knows nothing
 
 
 def score(
@@ -51,6 +52,7 @@ def score(
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
+    task: str = ScoreOptions.task,
 ) -> Array:
     """Scores every candidate by how the network would change if that candidate were labeled.
 
@@ -59,11 +61,12 @@ def score(
     it cannot check the values of its inputs.
 
     Args:
-      network: a trained network with C outputs.
+      network: a trained network with C outputs; which C fit depends on the task.
       x_labeled: labeled inputs, ``[L, ...]``.
-      y_labeled: their class ids ``[L]`` or real-valued targets ``[L, C]``.
+      y_labeled: their labels. For classification, class ids ``[L]`` or real-valued targets
+        ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``.
       x_pool: candidates, ``[U, ...]``.
-      criterion: how the change of the outputs becomes a score, a key of ``CRITERIA``.
+      criterion: how the change of the outputs becomes a score, one of the criteria of the task.
       readout: the scalar whose gradient defines the kernel, see ``ScoreOptions``.
       reference: what changes are measured from, ``"network"`` or ``"linearized"``.
       ridge: λ divided by the mean of diag Θ(L, L); multiplied by ten until A can be factorized.
@@ -72,6 +75,9 @@ def score(
       memory_budget: bytes that the kernel may take on each device; ``None`` allows most of the
         free memory.
       mesh: devices, along an axis named ``pool``, that share the candidates; ``None``: one device.
+      task: what outputs and labels mean, a key of ``TASKS``. ``"classification"`` needs an output
+        for each class. ``"binary"`` is for a network with one logit f, trained on the targets −1
+        and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN.
@@ -84,16 +90,19 @@ def score(
     Warns:
       UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
     """
-    options = ScoreOptions(criterion, readout, reference, ridge, precision, memory_budget, mesh)
-    problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval)
+    options = ScoreOptions(
+        criterion, readout, reference, ridge, precision, memory_budget, mesh, task
+    )
+    problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
-        _warn_of_large_residual(problem.residual)
+        warn_of_large_residual(problem)
     if readout == ALL_LOGITS:
         return score_posterior(
             condition(problem, options),
             criterion=criterion,
             reference=reference,
             num_candidates=problem.num_candidates,
+            task=task,
         )
     return score_blocks(problem, kernel_blocks(problem, options), options).scores
 
@@ -104,6 +113,7 @@ def score_posterior(
     criterion: str = ScoreOptions.criterion,
     reference: str = ScoreOptions.reference,
     num_candidates: int | None = None,
+    task: str = ScoreOptions.task,
 ) -> Array:
     """Scores the query points of a posterior.
 
@@ -112,16 +122,18 @@ def score_posterior(
 
     Args:
       belief: from ``posterior.condition`` or ``full_posterior.condition``.
-      criterion: a key of ``CRITERIA``.
+      criterion: one of the criteria of the task.
       reference: see ``score``.
       num_candidates: how many of the query points, from the first on, are candidates; the rest are
         the evaluation points. ``None`` means that every query point is both.
+      task: see ``score``.
 
     Returns:
       Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first, never NaN.
 
     Raises:
-      ValueError: if a name is unknown, or ``num_candidates`` leaves no evaluation point.
+      ValueError: if a name is unknown, the outputs do not fit the task, or ``num_candidates``
+        leaves no evaluation point.
 
     Example:
       >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
@@ -130,8 +142,9 @@ def score_posterior(
       >>> [round(value, 2) for value in score_posterior(belief).tolist()]
       [0.5, 0.0]
     """
-    options = ScoreOptions(criterion=criterion, reference=reference)
-    num_query = len(belief.logits)
+    options = ScoreOptions(criterion=criterion, reference=reference, task=task)
+    num_query, num_outputs = belief.logits.shape
+    TASKS[task].check(num_outputs)
     if num_candidates is not None and not 0 < num_candidates < num_query:
         raise ValueError(
             f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
@@ -145,6 +158,7 @@ def score_posterior(
             criterion=options.criterion,
             reference=options.reference,
             num_candidates=num_candidates,
+            task=options.task,
         )
     return to_default(scores)
 
@@ -215,6 +229,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
             theta.pool_diagonal,
             criterion=options.criterion,
             reference=options.reference,
+            task=options.task,
             mesh=mesh,
         )
     return Scored(to_default(jnp.asarray(everywhere(scores))[:num_pool]), factor)
@@ -249,16 +264,19 @@ def condition(
     return posterior.condition(theta, *given, ridge=options.ridge)
 
 
-def _warn_of_large_residual(residual: Array) -> None:
-    if checks.is_traced(residual):
+def warn_of_large_residual(problem: Problem) -> None:
+    """Warns the caller's caller if the network hardly fits its labels."""
+    if checks.is_traced(problem.residual):
         return
-    distance = float(jnp.linalg.norm(residual, axis=1).mean())
-    if distance > _FAR_FROM_TARGETS:
+    distance = float(jnp.linalg.norm(problem.residual, axis=1).mean())
+    untrained = float(problem.distance)
+    if distance > _FAR_FROM_TARGETS * untrained > 0:
         warnings.warn(
             f"the outputs of the network on the labeled set are far from their targets: the mean "
-            f"of ‖y − f(x)‖ is {distance:.2g}; an untrained network has about 1. Changes measured "
-            "from such a network mostly reflect retraining, not the candidate. Train with the "
-            "squared loss on one-hot targets, or score with reference='linearized'.",
+            f"of ‖y − f(x)‖ is {distance:.2g}; an untrained network has about {untrained:.2g}. "
+            "Changes measured from such a network mostly reflect retraining, not the candidate. "
+            "Train with the squared loss (for classes, on one-hot targets), or score with "
+            "reference='linearized'.",
             stacklevel=3,
         )
 
@@ -269,9 +287,9 @@ def _fill(x: ArrayLike, missing: int) -> np.ndarray:
     return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates"))
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_posterior(
-    belief: Posterior, *, criterion: str, reference: str, num_candidates: int | None
+    belief: Posterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
 ) -> Array:
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
@@ -282,12 +300,13 @@ def _score_posterior(
         RankOne(gain.T, mean[of_candidates], logits[of_candidates]),
         criterion=criterion,
         reference=reference,
+        task=task,
     )
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates"))
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_full(
-    belief: FullPosterior, *, criterion: str, reference: str, num_candidates: int | None
+    belief: FullPosterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
 ) -> Array:
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
@@ -297,6 +316,7 @@ def _score_full(
         RankC(gain, mean[of_candidates], logits[of_candidates]),
         criterion=criterion,
         reference=reference,
+        task=task,
     )
 
 

@@ -12,15 +12,16 @@ from jax.sharding import PartitionSpec as P
 
 from ntk_al._utils import sharding
 from ntk_al.lookahead import factorization, posterior
-from ntk_al.lookahead.criteria import CRITERIA, Evaluation
+from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.factorization import Points
 from ntk_al.lookahead.outcomes import RankC, RankOne
+from ntk_al.lookahead.tasks import TASKS
 from ntk_al.types import Array
 
 _TILE_BYTES = 128 * 2**20  # upper bound for one [tile, E, C] array of a criterion
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference", "mesh"))
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "task", "mesh"))
 def score_candidates(
     evaluation: Points,
     pool: Points,
@@ -30,6 +31,7 @@ def score_candidates(
     *,
     criterion: str,
     reference: str,
+    task: str,
     mesh: Mesh | None,
 ) -> Array:
     """Computes scores ``[U]`` from Θ(E, U), forming S(E, U) for one tile of candidates at a time.
@@ -40,8 +42,9 @@ def score_candidates(
       noise: λ.
       theta: Θ(E, U), ``[E, U]``.
       diagonal: diag Θ(U, U), ``[U]``.
-      criterion: a key of ``CRITERIA``.
+      criterion: one of the criteria of the task.
       reference: a member of ``REFERENCES``.
+      task: a key of ``TASKS``.
       mesh: devices that share the candidates; ``None`` means one device.
     """
     wide = evaluation.mean.dtype
@@ -69,6 +72,7 @@ def score_candidates(
                 RankOne(gain.T, candidates.mean, candidates.logits),
                 criterion=criterion,
                 reference=reference,
+                task=task,
             )
             return jax.lax.dynamic_update_slice_in_dim(scores, part, start, 0)
 
@@ -85,17 +89,23 @@ def score_candidates(
     )(pool, theta, diagonal)
 
 
-@functools.partial(jax.jit, static_argnames=("criterion", "reference"))
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "task"))
 def evaluate(
-    evaluation: Evaluation, candidates: RankOne | RankC, *, criterion: str, reference: str
+    evaluation: Evaluation,
+    candidates: RankOne | RankC,
+    *,
+    criterion: str,
+    reference: str,
+    task: str,
 ) -> Array:
     """Computes the criterion of each candidate, ``[U]``, for a bounded number at a time."""
     if reference == "linearized":
         evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
+    evaluation, candidates = TASKS[task].view(evaluation, candidates)
     num_eval, num_classes = evaluation.mean.shape
     tile = max(1, _TILE_BYTES // (evaluation.mean.dtype.itemsize * num_eval * num_classes))
     scores = jax.lax.map(
-        functools.partial(CRITERIA[criterion], evaluation),
+        functools.partial(TASKS[task].criteria[criterion], evaluation),
         candidates,
         batch_size=min(tile, len(candidates.mean)),
     )

@@ -93,7 +93,7 @@ def with_loss_prediction(key: Array, network: Network, x: ArrayLike) -> Network:
     """
     if not has_stages(network.module):
         raise ValueError(
-            f"{type(network.module).__name__} has no method with_stages(x, train) that returns the "
+            f"{network.name} has no method with_stages(x, train) that returns the "
             "logits and a tuple of the outputs [N, h, w, c] of its stages, from which losses are "
             "predicted"
         )
@@ -117,7 +117,7 @@ def predicted_losses(network: Network, x: ArrayLike) -> Array:
     """
     if not isinstance(network.module, WithLossPrediction):
         raise ValueError(
-            f"{type(network.module).__name__} predicts no losses: wrap the network with "
+            f"{network.name} predicts no losses: wrap the network with "
             "models.with_loss_prediction before it is trained"
         )
     losses = batches.map_batches(functools.partial(_predicted, network), x)

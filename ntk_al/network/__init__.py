@@ -1,6 +1,6 @@
 """Trained networks, their read-outs, and what can be read from inside them."""
 
-from ntk_al.network.linen import INFERENCE_ARGUMENTS
+from ntk_al.network.arguments import INFERENCE_ARGUMENTS
 from ntk_al.network.network import Network
 from ntk_al.network.readouts import READOUTS, first_logit, sum_logits
 

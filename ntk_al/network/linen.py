@@ -1,85 +1,141 @@
-"""Flax Linen modules: how to switch between inference and training, and how to intercept calls."""
+"""Networks in Flax Linen: a module and its variables."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import flax.linen as nn
+import jax
 
-INFERENCE_ARGUMENTS: dict[str, bool] = {
-    "train": False,
-    "training": False,
-    "is_training": False,
-    "is_train": False,
-    "deterministic": True,
-    "use_running_average": True,
-}
-"""Call arguments that switch a module to inference. Each module is passed those that it has."""
-
-T = TypeVar("T")
-
-
-def inference_arguments(module: nn.Module) -> dict[str, bool]:
-    """Returns the call arguments, possibly none, that switch this module to inference."""
-    parameters = inspect.signature(type(module).__call__).parameters
-    return {name: value for name, value in INFERENCE_ARGUMENTS.items() if name in parameters}
-
-
-def training_arguments(module: nn.Module) -> dict[str, bool]:
-    """Returns the call arguments, possibly none, that switch this module to training."""
-    return {name: not value for name, value in inference_arguments(module).items()}
+from ntk_al.network.arguments import INFERENCE_ARGUMENTS, inference_arguments, training_arguments
+from ntk_al.network.definition import Shared
+from ntk_al.types import Array, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
-    """A call of a module's ``__call__``.
+class Linen:
+    """A Linen module; its state is the mapping of all collections but ``params``."""
 
-    Attributes:
-      module: the module that is called.
-      args: the positional arguments of the call.
-      kwargs: the keyword arguments of the call.
-      run: makes the call and returns its result.
+    shared: Shared
+
+    @property
+    def module(self) -> nn.Module:
+        """The module."""
+        module: nn.Module = self.shared.value
+        return module
+
+    @property
+    def name(self) -> str:
+        """The class of the module."""
+        return type(self.module).__name__
+
+    def predict(self, params: PyTree, state: PyTree, x: PyTree) -> Any:
+        """See ``Definition``."""
+        arguments: dict[str, Any] = inference_arguments(type(self.module))
+        return self.module.apply({**state, "params": params}, x, **arguments)
+
+    def train(
+        self, params: PyTree, state: PyTree, x: PyTree, key: Array, **arguments: Any
+    ) -> tuple[Any, PyTree]:
+        """See ``Definition``; the arguments are those of ``module.apply``."""
+        options: dict[str, Any] = {**training_arguments(type(self.module)), **arguments}
+        output, updated = self.module.apply(
+            {**state, "params": params}, x, mutable=list(state), rngs={"dropout": key}, **options
+        )
+        return output, {**state, **updated}
+
+    def sample(self, params: PyTree, state: PyTree, x: PyTree, key: Array) -> Any:
+        """See ``Definition``."""
+        count = 0
+
+        def drop(layer: nn.Dropout, run: Callable[[], Any], inputs: Array) -> Any:
+            nonlocal count
+            if layer.rate == 0:
+                return run()
+            count += 1
+            active = nn.Dropout(layer.rate, layer.broadcast_dims, deterministic=False)
+            return active.apply({}, inputs, rngs={"dropout": jax.random.fold_in(key, count)})
+
+        with _each_dropout(drop):
+            return self.predict(params, state, x)
+
+    def dropout_rates(self, params: PyTree, state: PyTree, x: PyTree) -> tuple[float, ...]:
+        """See ``Definition``."""
+        rates: list[float] = []
+
+        def record(layer: nn.Dropout, run: Callable[[], Any], inputs: Array) -> Any:
+            del inputs
+            rates.append(layer.rate)
+            return run()
+
+        with _each_dropout(record):
+            # A new function in every call, because nothing is recorded where a trace is cached.
+            jax.eval_shape(lambda *of_network: self.predict(*of_network), params, state, x)
+        return tuple(rates)
+
+
+def define(module: Any, variables: Any) -> tuple[Linen, PyTree, PyTree]:
+    """Checks a Linen module and its variables.
+
+    Returns:
+      The definition, the parameters and the state.
+
+    Raises:
+      TypeError: if the module is not an instance of a Linen module.
+      ValueError: if the variables have no collection ``params``.
     """
+    if isinstance(module, type) and issubclass(module, nn.Module):
+        name = module.__name__
+        raise TypeError(
+            f"Network got the class {name} in place of a module; write Network({name}(...), "
+            "variables)"
+        )
+    if isinstance(module, Mapping) and isinstance(variables, nn.Module):
+        raise TypeError("the arguments are swapped; write Network(module, variables)")
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"Network(module, variables) takes a flax.linen module, got {type(module).__name__}. "
+            "For other networks use Network.from_nnx(model), Network.from_equinox(model) or "
+            "Network.from_function(apply, params)."
+        )
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        raise ValueError(
+            "Network(module, variables) takes the mapping that module.init returns, with the "
+            "collection 'params'. If the module is not initialized yet, write variables = "
+            "module.init(jax.random.key(0), x); for bare parameters write "
+            "Network(module, {'params': params})."
+        )
+    state = {name: value for name, value in variables.items() if name != "params"}
+    return Linen(Shared(module)), variables["params"], state
 
-    module: nn.Module
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    run: Callable[[], Any]
 
-
-def calls_of(kind: type[T]) -> Callable[[Call], T | None]:
-    """Makes a ``match`` for ``intercept_calls`` that finds all calls of modules of one type."""
-    return lambda call: call.module if isinstance(call.module, kind) else None
+def training_hint() -> str:
+    """Says what may be wrong if a module cannot be applied in inference mode."""
+    return (
+        "If it asks for a PRNG key or says that a collection is immutable, it is still in "
+        f"training mode: name that call argument one of {', '.join(INFERENCE_ARGUMENTS)}. "
+        "If a collection is missing, pass all that module.init returned."
+    )
 
 
 @contextlib.contextmanager
-def intercept_calls(
-    match: Callable[[Call], T | None], visit: Callable[[Call, T], Any]
+def _each_dropout(
+    visit: Callable[[nn.Dropout, Callable[[], Any], Array], Any],
 ) -> Iterator[None]:
-    """Within this block, ``visit`` replaces the matching calls of modules.
-
-    Args:
-      match: returns what ``visit`` needs to know about a call, or ``None`` to let the call pass.
-      visit: takes a call and its match, and returns the result that the caller sees. Calls that are
-        made while it runs are not intercepted.
-    """
+    """Within this block, ``visit`` replaces the calls of Dropout layers."""
     visiting = False
 
     def intercept(next_function: Any, args: Any, kwargs: Any, context: Any) -> Any:
         nonlocal visiting
-        if visiting or context.method_name != "__call__":
+        is_dropout = isinstance(context.module, nn.Dropout) and context.method_name == "__call__"
+        if visiting or not is_dropout:
             return next_function(*args, **kwargs)
-        call = Call(context.module, args, kwargs, lambda: next_function(*args, **kwargs))
-        matched = match(call)
-        if matched is None:
-            return call.run()
         visiting = True
         try:
-            return visit(call, matched)
+            return visit(context.module, lambda: next_function(*args, **kwargs), args[0])
         finally:
             visiting = False
 

@@ -1,60 +1,140 @@
-"""``Network``, the interface of the package to a trained Flax Linen module and its variables."""
+"""``Network``, the interface of the package to a trained network of any JAX library."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
-import flax.linen as nn
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from ntk_al._utils import batches, checks
-from ntk_al.network.linen import INFERENCE_ARGUMENTS, inference_arguments
+from ntk_al._utils import batches, checks, examples
+from ntk_al.network import door, equinox, function, linen, nnx, parameters
+from ntk_al.network.definition import Definition, Output
 from ntk_al.network.readouts import READOUTS
-from ntk_al.types import Array, ArrayLike, PyTree
+from ntk_al.types import Array, PyTree
 
 DIVERGED = "The network has diverged: retrain it with a lower learning rate."
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["variables"], meta_fields=["module"]
-)
-@dataclasses.dataclass(frozen=True)
+@jax.tree_util.register_pytree_with_keys_class
 class Network:
-    """A Flax Linen module with its variables, always applied in inference mode.
+    """A trained network with its parameters, always applied in inference mode.
 
-    If the module has call arguments that are named in ``INFERENCE_ARGUMENTS`` (such as ``train`` or
-    ``deterministic``), they are set for inference, so that BatchNorm uses its running statistics
-    and dropout is off. A network is a pytree: the variables are its leaves, and the module is
-    static.
+    ``Network(module, variables)`` takes a Flax Linen module. If the module has call arguments that
+    are named in ``INFERENCE_ARGUMENTS`` (such as ``train`` or ``deterministic``), they are set for
+    inference, so that BatchNorm uses its running statistics and dropout is off. ``from_nnx``,
+    ``from_equinox`` and ``from_function`` take networks of other libraries.
 
-    Attributes:
+    A network is immutable and a pytree: its arrays are the leaves, and the architecture is static.
+
+    Args:
       module: a Linen module that maps inputs ``[N, ...]`` to logits ``[N, C]``.
       variables: the variables of the module, as ``module.init`` returns them and training updates
-        them: ``params`` and, if the module has any, ``batch_stats`` and other collections. The
-        kernel differentiates only ``params``.
+        them: ``params`` and, if the module has any, ``batch_stats`` and other collections.
+      output: picks the logits ``[N, C]`` from what the network returns, if that is a tuple, a dict
+        or another object.
+
+    Attributes:
+      definition: the architecture, and how its library applies it.
+      params: the parameters θ, with respect to which the kernel differentiates; the user's pytree.
+      state: the arrays that the kernel does not differentiate, such as running statistics.
+      output: see above.
+
+    Raises:
+      TypeError: if the module is not an instance of a Linen module.
+      ValueError: if the variables have no collection ``params``.
     """
 
-    module: nn.Module
-    variables: PyTree
+    definition: Definition
+    params: PyTree
+    state: PyTree
+    output: Output | None
+
+    def __init__(self, module: Any, variables: PyTree, *, output: Output | None = None) -> None:
+        self._set(*_with_arrays(linen.define(module, variables)), output)
+
+    @classmethod
+    def from_nnx(cls, model: Any, *, output: Output | None = None) -> Network:
+        """Makes a network of a Flax NNX model.
+
+        Args:
+          model: the model, which maps inputs ``[N, ...]`` to logits ``[N, C]``. It is copied, and
+            the copy is switched to inference by ``eval()``. Its parameters are all ``nnx.Param``.
+          output: see ``Network``.
+
+        Raises:
+          TypeError: if ``model`` is not an instance of an NNX module.
+        """
+        return cls._of(*_with_arrays(nnx.define(model)), output)
+
+    @classmethod
+    def from_equinox(cls, model: Any, *, output: Output | None = None) -> Network:
+        """Makes a network of an Equinox model.
+
+        Args:
+          model: the model, which maps one example ``[...]`` to logits ``[C]``. It is switched to
+            inference by ``equinox.nn.inference_mode``. Its parameters are all real arrays.
+          output: see ``Network``.
+
+        Raises:
+          TypeError: if ``model`` is not a callable instance of an Equinox module.
+        """
+        return cls._of(*_with_arrays(equinox.define(model)), output)
+
+    @classmethod
+    def from_function(
+        cls, apply: Callable[[PyTree, PyTree], Any], params: PyTree, *, output: Output | None = None
+    ) -> Network:
+        """Makes a network of a plain function.
+
+        Args:
+          apply: a function ``apply(params, x)`` that maps inputs ``[N, ...]`` to logits
+            ``[N, C]``. Arrays that it closes over are constants to the kernel.
+          params: the parameters, any pytree; only its real arrays are differentiated.
+          output: see ``Network``.
+
+        Raises:
+          TypeError: if ``apply`` is not callable.
+        """
+        return cls._of(*_with_arrays(function.define(apply, params)), output)
 
     @property
-    def params(self) -> PyTree:
-        """The parameters θ, with respect to which the kernel differentiates."""
-        return self.variables["params"]
+    def module(self) -> Any:
+        """The Linen module, or ``None`` for networks of other libraries."""
+        return self.definition.module if isinstance(self.definition, linen.Linen) else None
 
-    def replace_params(self, params: PyTree) -> Network:
+    @property
+    def variables(self) -> PyTree:
+        """The variables of a Linen module, with all collections."""
+        if not isinstance(self.definition, linen.Linen):
+            raise AttributeError("only networks of Linen modules have variables; see params")
+        return {**self.state, "params": self.params}
+
+    @property
+    def name(self) -> str:
+        """The name of the architecture in messages."""
+        return self.definition.name
+
+    def with_params(self, params: PyTree) -> Network:
         """Returns the same network with other parameters."""
-        return Network(self.module, {**self.variables, "params": params})
+        return self._of(self.definition, params, self.state, self.output)
 
-    def logits(self, x: ArrayLike) -> Array:
+    def with_state(self, state: PyTree) -> Network:
+        """Returns the same network with another state."""
+        return self._of(self.definition, self.params, state, self.output)
+
+    def logits(self, x: PyTree) -> Array:
         """Computes the logits f(x), ``[N, C]``, of inputs ``[N, ...]`` in one pass."""
-        arguments: dict[str, Any] = inference_arguments(self.module)
-        return cast(Array, self.module.apply(self.variables, x, **arguments))
+        return self.pick(self.definition.predict(self.params, self.state, x))
 
-    def readout(self, x: ArrayLike, readout: str = "first_logit") -> Array:
+    def pick(self, output: Any) -> Array:
+        """Picks the logits from what the network returned."""
+        return cast(Array, output if self.output is None else self.output(output))
+
+    def readout(self, x: PyTree, readout: str = "first_logit") -> Array:
         """Computes a scalar read-out g(x), ``[N]``, of inputs ``[N, ...]`` in one pass.
 
         Args:
@@ -63,7 +143,7 @@ class Network:
         """
         return READOUTS[readout](self.logits(x))
 
-    def predict(self, x: ArrayLike, batch_size: int | None = None) -> Array:
+    def predict(self, x: PyTree, batch_size: int | None = None) -> Array:
         """Computes the logits f(x) of many inputs, in batches.
 
         Args:
@@ -79,8 +159,8 @@ class Network:
         """
         if batch_size is not None:
             checks.positive("batch_size", batch_size)
-        if len(x) == 0:
-            raise ValueError(f"x is empty: it has shape {x.shape}")
+        if examples.count(x) == 0:
+            raise ValueError(f"x is empty: it has shape {examples.describe(x)}")
         if checks.is_traced(self, x):
             return self.logits(x)
         logits = batches.map_batches(
@@ -89,70 +169,74 @@ class Network:
         checks.finite("the network's output", logits, hint=DIVERGED)
         return logits
 
-    def check(self, x: ArrayLike) -> int:
-        """Checks, from shapes alone, that this network maps ``x`` to logits.
+    def check(self, x: PyTree, *, independent: bool = True) -> int:
+        """Checks that this network maps ``x`` to logits, one row for each example.
 
         Args:
           x: inputs, ``[N, ...]``.
+          independent: also check that the output for one example does not depend on the others.
 
         Returns:
           C, the number of outputs.
 
         Raises:
-          TypeError: if the module is not a Linen module or is not hashable.
-          ValueError: if there are no ``params``, the module cannot be applied to ``x``, or the
-            outputs do not have shape ``[N, C]`` with C ≥ 2.
+          TypeError: if a parameter is complex.
+          ValueError: if the network cannot be applied to ``x``, its
+            outputs do not have shape ``[N, C]``, or the output for one example depends on the
+            others.
         """
-        if not isinstance(self.module, nn.Module):
-            raise TypeError(
-                f"Network.module must be a flax.linen Module, got {type(self.module).__name__}. "
-                "Wrap other callables in a Linen module."
-            )
-        try:
-            hash(self.module)
-        except TypeError as error:
-            raise TypeError(
-                f"the module {type(self.module).__name__} is not hashable ({error}); "
-                "make its attributes tuples and plain values, not lists or arrays"
-            ) from error
-        if not isinstance(self.variables, Mapping) or "params" not in self.variables:
-            raise ValueError(
-                "Network.variables must be a mapping with the collection 'params', as module.init "
-                "returns it. For bare parameters write Network(module, {'params': params, ...})."
-            )
-        try:
-            output = jax.eval_shape(_call_logits, self, _shape(x))
-        except Exception as error:
-            raise ValueError(
-                f"the network {type(self.module).__name__} cannot be applied to inputs of shape "
-                f"{x.shape} and dtype {x.dtype}: {type(error).__name__}: {error}\n"
-                "If it asks for a PRNG key or says that a collection is immutable, it is still in "
-                f"training mode: name that call argument one of {', '.join(INFERENCE_ARGUMENTS)}. "
-                "If a collection is missing, pass all that module.init returned."
-            ) from error
-        shape = getattr(output, "shape", None)
-        if shape is None or len(shape) != 2 or shape[0] != x.shape[0]:
-            raise ValueError(
-                f"the network must map inputs [N, ...] to logits [N, C]; for {x.shape} it returned "
-                f"{shape if shape is not None else type(output).__name__}"
-            )
-        if shape[1] < 2:
-            raise ValueError(
-                "the network has one output; give a binary problem two logits, one for each class"
-            )
-        return shape[1]
+        parameters.check_real(self)
+        num_outputs = door.check_shapes(self, _jitted_logits, x)
+        if independent and not checks.is_traced(self, x):
+            door.check_independence(self, _jitted_logits, x)
+        return num_outputs
+
+    def tree_flatten_with_keys(self) -> tuple[Any, Any]:
+        """See ``jax.tree_util.register_pytree_with_keys_class``."""
+        key = jax.tree_util.GetAttrKey
+        children = ((key("params"), self.params), (key("state"), self.state))
+        return children, (self.definition, self.output)
+
+    @classmethod
+    def tree_unflatten(cls, static: Any, children: Any) -> Network:
+        """See ``jax.tree_util.register_pytree_with_keys_class``."""
+        definition, output = static
+        return cls._of(definition, *children, output)
+
+    @classmethod
+    def _of(cls, *fields: Any) -> Network:
+        network = object.__new__(cls)
+        network._set(*fields)
+        return network
+
+    def _set(
+        self, definition: Definition, params: PyTree, state: PyTree, output: Output | None
+    ) -> None:
+        fields = {"definition": definition, "params": params, "state": state, "output": output}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"a Network is immutable; make another with with_params, not network.{name} = ..."
+        )
+
+    def __repr__(self) -> str:
+        shapes = jax.tree.map(jnp.shape, self.params)
+        return f"Network({self.name}, params={shapes})"
 
 
-def one_example(x: ArrayLike) -> jax.ShapeDtypeStruct:
-    """Returns the shape and dtype of a batch that holds one of these examples."""
-    return jax.ShapeDtypeStruct((1, *x.shape[1:]), jax.dtypes.canonicalize_dtype(x.dtype))
+def _with_arrays(defined: tuple[Definition, PyTree, PyTree]) -> tuple[Definition, PyTree, PyTree]:
+    """Turns NumPy arrays and floats into JAX arrays, whose dtypes are the same inside of jit."""
+    definition, params, state = defined
+
+    def as_array(leaf: Any) -> Any:
+        return jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.number | float) else leaf
+
+    return definition, jax.tree.map(as_array, params), jax.tree.map(as_array, state)
 
 
-def _shape(x: ArrayLike) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, jax.dtypes.canonicalize_dtype(x.dtype))
-
-
-def _call_logits(network: Network, x: Array) -> Array:
+def _call_logits(network: Network, x: PyTree) -> Array:
     return network.logits(x)
 
 

@@ -1,4 +1,4 @@
-"""Training a network on the labeled examples: SGD with momentum on a one-cycle schedule."""
+"""Training a network on the labeled examples: SGD with momentum, or any optimizer of optax."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ntk_al._utils import checks
-from ntk_al.network import Network
-from ntk_al.network.linen import inference_arguments, training_arguments
+from ntk_al._utils import checks, examples
+from ntk_al.network import Network, parameters
+from ntk_al.network.arguments import inference_arguments
 from ntk_al.training import losses
 from ntk_al.training.augmentation import AUGMENTATIONS
 from ntk_al.training.losses import LOSSES, Objective, Ranking
+from ntk_al.training.schedule import one_cycle
 from ntk_al.types import Array, PyTree
 
 
@@ -79,13 +80,17 @@ def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
 def fit(
     key: Array,
     network: Network,
-    x: np.ndarray,
+    x: PyTree,
     y: np.ndarray,
     config: TrainingConfig,
     *,
+    optimizer: optax.GradientTransformation | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> tuple[Network, float]:
-    """Trains a network on labeled examples, starting from its current variables.
+    """Trains a network on labeled examples, starting from its current parameters and state.
+
+    Networks of every library are trained alike. Running statistics are updated and dropout is
+    active where the library knows a training mode: in Linen, NNX and, for dropout, Equinox.
 
     Python drives the steps, because convolutions inside a loop primitive run an order of magnitude
     slower on CPUs. All steps have the same shape, so a run compiles only once.
@@ -94,8 +99,11 @@ def fit(
       key: PRNG key for the order of the examples, the augmentation and dropout.
       network: the network at which training starts.
       x: labeled inputs, ``[L, ...]``, on the host.
-      y: class ids, ``[L]``.
+      y: class ids ``[L]``, or real targets ``[L, C]``.
       config: the settings of training.
+      optimizer: any transformation of optax, including its learning rate, for example
+        ``optax.adamw(1e-3)``. It takes the place of SGD with the learning rate, momentum and weight
+        decay of ``config``. Pass the same object at every call: a new one is compiled anew.
       on_epoch: called after each epoch with its number, from 0, and its mean loss.
 
     Returns:
@@ -108,41 +116,43 @@ def fit(
       ValueError: if inputs or labels do not match the network, or augmentation is requested for
         inputs that are not images.
     """
-    checks.inputs("x", x)
-    num_classes = network.check(x)
+    examples.check("x", x)
+    num_examples = examples.count(x)
     y = np.asarray(y)
-    if y.ndim != 1:
-        raise ValueError(f"y must be class ids [L], got shape {y.shape}")
-    checks.targets("y", y, len(x), num_classes)
-    if config.augmentation != "none" and x.ndim != 4:
+    num_outputs = network.check(x, independent=False)
+    if y.ndim == 1:
+        checks.one_output_a_class(num_outputs)
+    checks.targets("y", y, num_examples, num_outputs)
+    if config.augmentation != "none" and getattr(x, "ndim", 0) != 4:
         raise ValueError(
-            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got shape "
-            f"{x.shape}; use augmentation 'none'"
+            f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got "
+            f"{examples.describe(x)}; use augmentation 'none'"
         )
-    optimizer = _optimizer(config.weight_decay, config.momentum)
     objective = losses.of_module(network.module, config.loss, config.ranking)
-    state = optimizer.init(network.params)
-    batch_size = min(config.batch_size, len(x))
-    steps_per_epoch = -(-len(x) // batch_size)
-    schedule = np.asarray(_one_cycle(config.epochs * steps_per_epoch, config.learning_rate))
+    batch_size = min(config.batch_size, num_examples)
+    steps_per_epoch = -(-num_examples // batch_size)
+    if optimizer is None:
+        optimizer = _sgd(config.weight_decay, config.momentum)
+        scales = -one_cycle(config.epochs * steps_per_epoch, config.learning_rate)
+    else:
+        scales = np.ones(config.epochs * steps_per_epoch, np.float32)
+    state = optimizer.init(parameters.trainable(network))
     order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
-    batches = _batches(np.random.default_rng(_seed(order_key)), len(x), batch_size)
-    variables = network.variables
+    batches = _batches(np.random.default_rng(_seed(order_key)), num_examples, batch_size)
     loss = float("nan")
     for epoch in range(config.epochs):
         epoch_losses = []
         for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
             chosen = next(batches)
-            variables, state, step_loss = _step(
-                variables,
+            network, state, step_loss = _step(
+                network,
                 state,
                 jax.random.fold_in(augmentation_key, step),
                 jax.random.fold_in(dropout_key, step),
-                x[chosen],
+                examples.take(x, chosen),
                 y[chosen],
-                schedule[step],
+                scales[step],
                 epoch / config.epochs,
-                module=network.module,
                 optimizer=optimizer,
                 objective=objective,
                 augmentation=config.augmentation,
@@ -154,13 +164,13 @@ def fit(
             raise DivergedError(f"{what}. {_advice(config)}")
         if on_epoch is not None:
             on_epoch(epoch, loss)
-    if not _all_finite(variables):
-        what = f"the variables are NaN or infinite after the last of {config.epochs} epochs"
+    if not _all_finite(network):
+        what = f"the parameters are NaN or infinite after the last of {config.epochs} epochs"
         raise DivergedError(f"{what}. {_advice(config)}")
-    return Network(network.module, variables), loss
+    return network, loss
 
 
-def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
     """Computes the share of examples that the network classifies correctly.
 
     Args:
@@ -172,64 +182,69 @@ def accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
       ValueError: if there is not one class id for each input.
     """
     y = np.asarray(y)
-    if y.shape != (len(x),):
-        raise ValueError(f"y must be class ids [N] for {len(x)} inputs, got shape {y.shape}")
-    checks.class_ids("y", y, network.check(x))
+    if y.shape != (examples.count(x),):
+        raise ValueError(
+            f"y must be class ids [N] for {examples.count(x)} inputs, got shape {y.shape}"
+        )
+    num_outputs = network.check(x)
+    checks.one_output_a_class(num_outputs)
+    checks.class_ids("y", y, num_outputs)
     return float(np.mean(np.asarray(network.predict(x)).argmax(1) == y))
 
 
 @functools.partial(jax.jit, static_argnames="module")
 def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
-    arguments: dict[str, Any] = inference_arguments(module)
+    arguments: dict[str, Any] = inference_arguments(type(module))
     return module.init(key, x, **arguments)
 
 
 @functools.lru_cache(maxsize=32)
-def _optimizer(weight_decay: float, momentum: float) -> optax.GradientTransformation:
-    """Makes SGD with momentum but without a learning rate, which is an argument of each step."""
+def _sgd(weight_decay: float, momentum: float) -> optax.GradientTransformation:
+    """Makes SGD with momentum but without a learning rate, which scales the update of each step."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.trace(decay=momentum))
 
 
-@functools.partial(jax.jit, static_argnames=("module", "optimizer", "objective", "augmentation"))
+@functools.partial(jax.jit, static_argnames=("optimizer", "objective", "augmentation"))
 def _step(
-    variables: PyTree,
+    network: Network,
     state: Any,
     augmentation_key: Array,
     dropout_key: Array,
-    x: Array,
+    x: PyTree,
     y: Array,
-    learning_rate: Array,
+    scale: Array,
     progress: Array,
     *,
-    module: nn.Module,
     optimizer: optax.GradientTransformation,
     objective: Objective,
     augmentation: str,
-) -> tuple[PyTree, Any, Array]:
+) -> tuple[Network, Any, Array]:
     x = AUGMENTATIONS[augmentation](augmentation_key, x)
-    others = {name: value for name, value in variables.items() if name != "params"}
-    arguments: dict[str, Any] = training_arguments(module)
 
-    def value(params: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
-        run = functools.partial(
-            module.apply,
-            {"params": params, **others},
-            x,
-            mutable=list(others),
-            rngs={"dropout": dropout_key},
-            **arguments,
-        )
-        return objective(run, y, progress)
+    def value(trainable: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
+        trained = parameters.replace(network, jax.tree.leaves(trainable))
+        return objective(functools.partial(_run, trained, x, dropout_key), y, progress)
 
-    gradients, (loss, updated) = jax.grad(value, has_aux=True)(variables["params"])
-    updates, state = optimizer.update(gradients, state, variables["params"])
-    params = jax.tree.map(lambda p, u: p - learning_rate * u, variables["params"], updates)
-    return {**updated, "params": params}, state, loss
+    trainable = parameters.trainable(network)
+    gradients, (loss, updated) = jax.grad(value, has_aux=True)(trainable)
+    updates, state = optimizer.update(gradients, state, trainable)
+    updates = jax.tree.map(lambda update: scale * update, updates)
+    values = jax.tree.leaves(optax.apply_updates(trainable, updates))
+    return parameters.replace(network, values).with_state(updated), state, loss
+
+
+def _run(network: Network, x: PyTree, key: Array, **arguments: Any) -> tuple[Any, PyTree]:
+    """Applies a network in training mode; see ``losses.Run``."""
+    definition, params, state = network.definition, network.params, network.state
+    output, updated = definition.train(params, state, x, key, **arguments)
+    # Another method than the usual one returns what its objective asks for.
+    return output if arguments else network.pick(output), updated
 
 
 @jax.jit
-def _all_finite(variables: PyTree) -> Array:
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)]).all()
+def _all_finite(network: Network) -> Array:
+    leaves = [a for a in jax.tree.leaves(network) if jnp.issubdtype(a.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
 def _advice(config: TrainingConfig) -> str:
@@ -237,12 +252,6 @@ def _advice(config: TrainingConfig) -> str:
         f"Lower the learning rate (it was {config.learning_rate:g}), or check that the inputs are "
         "normalized."
     )
-
-
-@functools.lru_cache(maxsize=32)
-def _one_cycle(num_steps: int, peak: float) -> Array:
-    schedule = optax.cosine_onecycle_schedule(num_steps, peak)
-    return jax.jit(jax.vmap(schedule))(jnp.arange(num_steps)).astype(jnp.float32)
 
 
 def _batches(

@@ -93,7 +93,7 @@ class Objective(Protocol):
 
         Args:
           run: applies the module to the batch.
-          y: class ids, ``[B]``.
+          y: class ids ``[B]``, or real targets ``[B, C]``.
           progress: the share of the epochs that is over.
 
         Returns:
@@ -155,4 +155,5 @@ def of_module(module: nn.Module, loss: str, ranking: Ranking) -> Objective:
 
 
 def _losses(loss: str, logits: Array, y: Array) -> Array:
-    return LOSSES[loss](logits, jax.nn.one_hot(y, logits.shape[-1]))
+    targets = jax.nn.one_hot(y, logits.shape[-1]) if y.ndim == 1 else y
+    return LOSSES[loss](logits, targets)

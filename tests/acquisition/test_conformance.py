@@ -320,7 +320,7 @@ def lengths_by_autodiff(given):
     @jax.jit
     def length(x, label):
         def loss(params):
-            f = network.replace_params(params).logits(x[None])[0]
+            f = network.with_params(params).logits(x[None])[0]
             return jnp.square(f - jnp.eye(len(f))[label]).sum()
 
         leaves = jax.tree.leaves(jax.grad(loss)(network.params))
@@ -358,12 +358,12 @@ def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     @jax.jit
     def after(x, label):
         def loss(params):
-            f = network.replace_params(params).logits(x[None])[0]
+            f = network.with_params(params).logits(x[None])[0]
             return jnp.square(f - jnp.eye(3)[label]).sum()
 
         gradient = jax.grad(loss)(network.params)
         moved = jax.tree.map(lambda p, g: p - rate * g, network.params, gradient)
-        return network.replace_params(moved).logits(given.x)
+        return network.with_params(moved).logits(given.x)
 
     expected = []
     for x, f in zip(given.x, logits, strict=True):

@@ -30,7 +30,7 @@ def sets():
 def gradient(net, x, c):
     """∂f_c/∂θ of one example by itself, flat."""
     leaves = jax.tree.leaves(
-        jax.grad(lambda p: net.replace_params(p).logits(x[None])[0, c])(net.params)
+        jax.grad(lambda p: net.with_params(p).logits(x[None])[0, c])(net.params)
     )
     return jnp.concatenate([leaf.ravel() for leaf in leaves])
 

@@ -374,7 +374,7 @@ def test_a_network_left_in_training_mode_is_told_how_to_leave_it():
 
 def test_a_diverged_network_is_named_before_the_kernel_is_computed():
     net = helpers.network()
-    broken = net.replace_params(jax.tree.map(lambda leaf: leaf * jnp.inf, net.params))
+    broken = net.with_params(jax.tree.map(lambda leaf: leaf * jnp.inf, net.params))
     with pytest.raises(ValueError, match=r"network's output has .* diverged"):
         lookahead.score(broken, *sets()[:3])
 
@@ -387,7 +387,9 @@ def test_a_network_whose_gradients_vanish_is_explained():
             return jnp.zeros((len(x), 3))
 
     dead = Network(module := Constant(), module.init(jax.random.key(0), helpers.images(1)))
-    with pytest.raises(ValueError, match="dead network"):
+    with pytest.raises(
+        ValueError, match="the kernel is zero: no parameter of the network Constant"
+    ):
         lookahead.score(dead, *sets()[:3])
 
 
@@ -404,24 +406,18 @@ class Pair(nn.Module):
         return y, y
 
 
-class WithList(nn.Module):
-    sizes: object
-
-    @nn.compact
-    def __call__(self, x):
-        return nn.Dense(3)(x.reshape(len(x), -1))
-
-
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
         (lambda v: Network(Scalar(), Scalar().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "one output; give a binary problem two logits"),
+         ValueError, "task='binary'"),
         (lambda v: Network(Pair(), Pair().init(jax.random.key(0), helpers.images(1))),
-         ValueError, "returned tuple"),
-        (lambda v: Network(WithList(np.zeros(2)), v), TypeError, "not hashable"),
-        (lambda v: Network(lambda x: x, v), TypeError, "must be a flax.linen Module"),
-        (lambda v: Network(helpers.TinyNet(), v["params"]), ValueError, "For bare parameters"),
+         ValueError, "returned a tuple of 2 in place of logits"),
+        (lambda v: Network(lambda x: x, v), TypeError, "takes a flax.linen module, got function"),
+        (lambda v: Network(helpers.TinyNet, v), TypeError, "got the class TinyNet"),
+        (lambda v: Network(v, helpers.TinyNet()), TypeError, "swapped"),
+        (lambda v: Network(helpers.TinyNet(), None), ValueError, "not initialized yet"),
+        (lambda v: Network(helpers.TinyNet(), v["params"]), ValueError, "for bare parameters"),
         (lambda v: Network(helpers.TinyNet(5), v), ValueError, "cannot be applied"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from experiments import loop
 from experiments.config import Config
 from ntk_al import data, kernels, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements, schemes
-from ntk_al.kernels.empirical import capture
+from ntk_al.kernels.empirical.survey import survey
 from ntk_al.models import MODELS
 from ntk_al.network.features import last_features
 from ntk_al.training import TrainingConfig
@@ -81,8 +81,9 @@ def test_as_a_network_it_is_its_backbone():
 def test_the_kernel_is_that_of_the_backbone_and_costs_no_more():
     x, alone, beside = pictures(4), backbone(), wrapped()
     np.testing.assert_allclose(kernels.gram(beside, x), kernels.gram(alone, x), rtol=1e-6)
-    for own, other in zip(capture.survey(beside, x), capture.survey(alone, x), strict=True):
-        assert [("backbone", *part.path) for part in other] == [part.path for part in own]
+    own, other = survey(beside, x), survey(alone, x)
+    assert [part.name for part in own.layers] == [f"backbone/{part.name}" for part in other.layers]
+    assert [part.name for part in own.leaves] == [f"backbone/{part.name}" for part in other.leaves]
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -122,7 +123,7 @@ def test_the_ranking_moves_the_backbone_until_it_is_stopped(stop):
     @jax.jit
     @jax.grad
     def gradient(params):
-        variables = net.replace_params(params).variables
+        variables = net.with_params(params).variables
         _, predicted = net.module.apply(variables, x, stop=stop, method="with_losses")
         return ranking_loss(predicted, losses, margin=1.0)
 

@@ -46,7 +46,7 @@ def plain(network: Network, x: Array) -> Array:
 @jax.jit
 def _rows(network: Network, x: Array) -> Array:
     def g(params: PyTree, example: Array) -> Array:
-        return network.replace_params(params).readout(example[None])[0]
+        return network.with_params(params).readout(example[None])[0]
 
     gradients = jax.vmap(jax.grad(g), in_axes=(None, 0))(network.params, x)
     leaves = jax.tree.leaves(gradients)
@@ -66,7 +66,7 @@ def neural_tangents(network: Network, x: Array, implementation: str) -> Callable
     nt = neural_tangents_compat.load()
 
     def f(params: PyTree, x: Array) -> Array:
-        return network.replace_params(params).logits(x)[:, :1]
+        return network.with_params(params).logits(x)[:, :1]
 
     @functools.cache
     def compiled(tile: int) -> Callable[..., Array]:
@@ -112,4 +112,4 @@ def floor_parts(network: Network, x: Array, memory_budget: int) -> dict[str, Cal
 
 @jax.jit
 def _gradient(network: Network, x: Array) -> PyTree:
-    return jax.grad(lambda p: network.replace_params(p).readout(x).sum())(network.params)
+    return jax.grad(lambda p: network.with_params(p).readout(x).sum())(network.params)

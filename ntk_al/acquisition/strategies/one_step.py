@@ -30,7 +30,7 @@ def one_step(key: Array, candidates: CandidateSet) -> Utilities:
 
     def train(example: np.ndarray, label: int) -> Network:
         params = _stepped(candidates.network, jnp.asarray(example), label, step)
-        return candidates.network.replace_params(params)
+        return candidates.network.with_params(params)
 
     return Utilities(retraining.scores(candidates, train))
 
@@ -38,7 +38,7 @@ def one_step(key: Array, candidates: CandidateSet) -> Utilities:
 @jax.jit
 def _stepped(network: Network, example: Array, label: Array, step: Array) -> PyTree:
     def loss(params: PyTree) -> Array:
-        logits = network.replace_params(params).logits(example[None])[0]
+        logits = network.with_params(params).logits(example[None])[0]
         return jnp.square(logits - jax.nn.one_hot(label, len(logits), dtype=logits.dtype)).sum()
 
     gradient = jax.grad(loss)(network.params)

@@ -8,26 +8,31 @@ on CPUs.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ntk_al._utils import sharding
-from ntk_al.kernels.empirical import capture, finiteness, programs
-from ntk_al.kernels.empirical.plan import Demand, make_plan
+from ntk_al._utils import examples, sharding
+from ntk_al.kernels.empirical import finiteness, programs
+from ntk_al.kernels.empirical.factors import Layer
+from ntk_al.kernels.empirical.plan import Demand, Plan, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
+from ntk_al.kernels.empirical.survey import survey
 from ntk_al.kernels.empirical.tiles import Tile, TiledKernel, Tiling
-from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, PyTree
+from ntk_al.network import Network, parameters
+from ntk_al.types import Array, PyTree
+
+_SINGLE = jnp.dtype(jnp.float32).itemsize
 
 
 def kernel_blocks(
     network: Network,
-    sets: tuple[ArrayLike, ...],
+    sets: tuple[PyTree, ...],
     pairs: tuple[tuple[int, int], ...],
     *,
     diagonals: tuple[int, ...] = (),
@@ -35,6 +40,7 @@ def kernel_blocks(
     precision: str = "float32",
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
+    padded: bool = False,
 ) -> tuple[list[Array], list[Array]]:
     """Computes the blocks Θ(sets[i], sets[j]) for some pairs (i, j), and some diagonals.
 
@@ -47,16 +53,20 @@ def kernel_blocks(
       precision: one of ``PRECISIONS``.
       memory_budget: bytes on each device; ``None`` allows most of the free memory.
       mesh: devices that share the work; ``None`` means one device.
+      padded: keep the padding of the tiles, filled with zeros, and let their sizes be powers of
+        two. Sets of similar sizes then need the same compiled programs.
 
     Returns:
-      The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``.
+      The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``; longer if they are padded.
 
     Raises:
       ValueError: if the budget is too small, or the kernel is not finite; the message names the
         first layer that is not.
     """
     mesh = sharding.automatic(mesh)
-    demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh)
+    parameters.check_any(network)
+    network = parameters.widened(network)
+    demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
     setting = Setting(readout, demand.product, plan.limits, mesh)
@@ -71,42 +81,59 @@ def kernel_blocks(
     tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
     kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
     for group in plan.groups:
-        kernel = _add_group(setting, kernel, group, network, samples, plan.chunk)
+        kernel = _add_group(setting, kernel, group, network, samples, plan)
+    assemble = programs.assemble_padded if padded else programs.assemble
     blocks = [
-        programs.assemble(
-            setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples
-        )
+        assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
         for rows, columns in tilings_of_pairs
     ]
-    norms = [kernel.diagonal(tiling) for tiling in tilings_of_diagonals]
+    norms = [
+        programs.join(kernel.diagonal(tiling), tiling.num_padded if padded else tiling.num_samples)
+        for tiling in tilings_of_diagonals
+    ]
     finiteness.check((*blocks, *norms), network, sets, readout)
     return blocks, norms
 
 
 def _dtype(network: Network) -> jnp.dtype:
     """The dtype of the kernel."""
-    dtypes = [leaf.dtype for leaf in jax.tree_util.tree_leaves(network.params)]
+    dtypes = [leaf.dtype for leaf in parameters.parameters(network)]
     return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
 
 
 def _demand(
     network: Network,
-    sets: tuple[ArrayLike, ...],
+    sets: tuple[PyTree, ...],
     pairs: tuple[tuple[int, int], ...],
     product: Product,
     mesh: Mesh | None,
+    buckets: bool,
 ) -> Demand:
-    layers, leaves = capture.survey(network, sets[0])
+    found = survey(network, sets[0])
+    _warn_of_half_precision(found.layers)
     return Demand(
-        layers,
-        leaves,
-        tuple(len(x) for x in sets),
+        found.layers,
+        found.leaves,
+        tuple(examples.count(x) for x in sets),
         pairs,
         product,
-        example_bytes=sets[0][0].size * sets[0].dtype.itemsize,
+        example_bytes=examples.num_bytes(sets[0]),
         entry_bytes=_dtype(network).itemsize,
         devices=mesh.size if mesh else 1,
+        buckets=buckets,
     )
+
+
+def _warn_of_half_precision(layers: tuple[Layer, ...]) -> None:
+    half = [layer for layer in layers if any(y.dtype.itemsize < _SINGLE for y in layer.outputs)]
+    if half:
+        dtype = jnp.dtype(half[0].outputs[0].dtype).name
+        warnings.warn(
+            f"the network computes in {dtype}, for example at {half[0].name}, so its gradients "
+            "have only two or three digits and the kernel may be off by some percent. Build the "
+            "same model with dtype=float32 for scores; its parameters can stay as they are",
+            stacklevel=2,
+        )
 
 
 def _zero(
@@ -133,29 +160,40 @@ def _add_group(
     kernel: TiledKernel,
     group: Group,
     network: Network,
-    samples: Mapping[Tile, Array],
-    chunk: int,
+    samples: Mapping[Tile, PyTree],
+    plan: Plan,
 ) -> TiledKernel:
     """Adds the steps of a group; what it keeps of the samples is freed before the next group."""
-    kept = {tile: _record(setting, group, network, x, chunk) for tile, x in samples.items()}
+    kept = {
+        tile: _record(
+            setting, group, network, x, plan.chunk, plan.tilings[tile.of_set].num_valid(tile)
+        )
+        for tile, x in samples.items()
+    }
     for number, step in enumerate(group.steps):
         of_step = {tile: of_group[number] for tile, of_group in kept.items()}
         kernel = _add_step(setting, kernel, step, of_step)
     return kernel
 
 
-def _record(setting: Setting, group: Group, network: Network, tile: Array, chunk: int) -> Kept:
-    """Records the samples of one tile chunk by chunk, and returns what the steps keep of them."""
-    size = len(tile) // setting.num_devices
+def _record(
+    setting: Setting, group: Group, network: Network, tile: PyTree, chunk: int, num_valid: int
+) -> Kept:
+    """Records the samples of one tile chunk by chunk, and returns what the steps keep of them.
+
+    Chunks that are only padding are left out; what is kept of them is zero.
+    """
+    num = examples.count(tile)
+    size = num // setting.num_devices
     if chunk >= size:
         return programs.keep(setting, group, programs.record(setting, group, network, tile))
     kept: Kept | None = None
-    for start in range(0, size, chunk):
+    for start in range(0, min(size, num_valid), chunk):
         x = programs.chunk_of(setting, chunk, tile, start)
         part = programs.keep(setting, group, programs.record(setting, group, network, x))
         if kept is None:
             kept = jax.tree.map(
-                lambda leaf: setting.zeros((len(tile), *leaf.shape[1:]), leaf.dtype), part
+                lambda leaf: setting.zeros((num, *leaf.shape[1:]), leaf.dtype), part
             )
         kept = programs.put(setting, kept, part, start)
     assert kept is not None

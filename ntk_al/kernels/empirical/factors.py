@@ -11,27 +11,33 @@ import jax
 from ntk_al.kernels.empirical.layers import LayerRule
 from ntk_al.types import Array
 
-Path = tuple[str, ...]
-
 Factor = tuple[tuple[Array, ...], tuple[Array, ...]]
 """The inputs and the output gradients of all calls of one layer, ``[N, ...]`` each."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A parameter W that a rule covers, and the calls of its layer. Shapes are those of one sample.
+    """A parameter W that rules cover, and the equations that use it, which are the layer's calls.
 
-    Each call computes ``y_t = Wᵀ p_t`` at every output position t and in every group of channels,
-    where p_t is a patch of its input (see ``layers``).
+    Shapes are those of one sample. W may also be a part of a parameter, such as the slice of
+    stacked weights that belongs to one step of a scan. Each call computes ``y_t = Wᵀ p_t`` at every
+    output position t and in every group of channels, where p_t is a patch of the activation that
+    enters it (see ``layers``).
 
     Attributes:
-      path: the path of the parameter in ``params``.
+      name: the name of the parameter.
+      parameter: its number among the parameters of the network.
+      equations: the number of each call in the network's program.
+      activations: which operand of each call is the activation.
       rules: one rule for each call of the layer, in order.
       inputs: shape ``[...]`` of the input of each call.
       outputs: shape ``[...]`` of the output of each call.
     """
 
-    path: Path
+    name: str
+    parameter: int
+    equations: tuple[int, ...]
+    activations: tuple[int, ...]
     rules: tuple[LayerRule, ...]
     inputs: tuple[jax.ShapeDtypeStruct, ...]
     outputs: tuple[jax.ShapeDtypeStruct, ...]
@@ -91,11 +97,13 @@ class Leaf:
     """A parameter without a rule; the gradient of each sample is used directly.
 
     Attributes:
-      path: the path of the parameter in ``params``.
+      name: the name of the parameter.
+      parameter: its number among the parameters of the network.
       size: its number of entries.
     """
 
-    path: Path
+    name: str
+    parameter: int
     size: int
 
 

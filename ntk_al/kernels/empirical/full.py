@@ -6,24 +6,25 @@ of one read-out approximates it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import checks, memory
-from ntk_al.network import Network
+from ntk_al._utils import batches, checks, examples, memory
+from ntk_al.network import Network, parameters
 from ntk_al.network.network import DIVERGED
-from ntk_al.types import Array, ArrayLike, GramBlocks
+from ntk_al.types import Array, GramBlocks, PyTree
 
 _CHUNK = 16  # how many samples are differentiated at a time
 
 
 def full_gram(
     network: Network,
-    x1: ArrayLike,
-    x2: ArrayLike | None = None,
+    x1: PyTree,
+    x2: PyTree | None = None,
     *,
     memory_budget: int | None = None,
 ) -> Array:
@@ -49,7 +50,7 @@ def full_gram(
 
 
 def full_blocks(
-    network: Network, x_labeled: ArrayLike, x_query: ArrayLike, *, memory_budget: int | None = None
+    network: Network, x_labeled: PyTree, x_query: PyTree, *, memory_budget: int | None = None
 ) -> GramBlocks:
     """Computes the blocks of the kernel of all logits, for ``full_posterior.condition``.
 
@@ -78,7 +79,7 @@ def full_blocks(
     )
 
 
-def full_diagonal(network: Network, x: ArrayLike) -> Array:
+def full_diagonal(network: Network, x: PyTree) -> Array:
     """Computes the C × C kernel of each input with itself.
 
     Args:
@@ -92,20 +93,18 @@ def full_diagonal(network: Network, x: ArrayLike) -> Array:
       TypeError: as ``kernels.gram``.
       ValueError: as ``kernels.gram``.
     """
-    checks.inputs("x", x)
+    examples.check("x", x)
     network.check(x)
-    return _finite(_in_chunks(_own, network, x))
+    return _finite(_in_chunks(_own, parameters.widened(network), x))
 
 
-def _rows(
-    network: Network, sets: dict[str, ArrayLike], memory_budget: int | None
-) -> dict[str, Array]:
+def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) -> dict[str, Array]:
     """Computes ∂f/∂θ for every logit and every sample of each set, ``[N, C, P]``."""
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
-        checks.inputs(name, x)
-        checks.same_example_shape(first, x1, name, x)
-    num_rows = network.check(x1) * sum(len(x) for x in sets.values())
+        examples.check(name, x)
+        examples.check_alike(first, x1, name, x)
+    num_rows = network.check(x1) * sum(examples.count(x) for x in sets.values())
     num_parameters = _num_parameters(network)
     needed = 4 * num_rows * (2 * num_parameters + num_rows)
     available = memory.free() if memory_budget is None else memory_budget
@@ -117,31 +116,31 @@ def _rows(
             f"{available // 2**20} MiB. Use readout='first_logit' or 'sum_logits', fewer examples "
             "or a smaller network, or raise memory_budget"
         )
+    parameters.check_any(network)
+    network = parameters.widened(network)
     return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
 
 
-def _in_chunks(
-    function: Callable[[Network, Array], Array], network: Network, x: ArrayLike
-) -> Array:
-    """Applies a row-wise function to chunks of samples; the last chunk may be smaller."""
-    starts = range(0, len(x), _CHUNK)
-    return jnp.concatenate([function(network, jnp.asarray(x[i : i + _CHUNK])) for i in starts])
+def _in_chunks(function: Callable[[Network, PyTree], Array], network: Network, x: PyTree) -> Array:
+    """Applies a row-wise function to chunks of samples."""
+    return batches.map_batches(functools.partial(function, network), x, batch_size=_CHUNK)
 
 
 @jax.jit
-def _jacobian(network: Network, x: Array) -> Array:
-    def of_example(example: Array) -> Array:
-        def logits(params: object) -> Array:
-            return network.replace_params(params).logits(example[None])[0]
+def _jacobian(network: Network, x: PyTree) -> Array:
+    def of_example(example: PyTree) -> Array:
+        def logits(values: list[Array]) -> Array:
+            one = jax.tree.map(lambda a: a[None], example)
+            return parameters.replace(network, values).logits(one)[0]
 
-        leaves = jax.tree.leaves(jax.jacrev(logits)(network.params))
+        leaves = jax.jacrev(logits)(parameters.parameters(network))
         return jnp.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], 1)
 
     return jax.vmap(of_example)(x)
 
 
 @jax.jit
-def _own(network: Network, x: Array) -> Array:
+def _own(network: Network, x: PyTree) -> Array:
     rows = _jacobian(network, x)
     return jnp.einsum("ncp,ndp->ncd", rows, rows, precision=jax.lax.Precision.HIGHEST)
 
@@ -153,7 +152,7 @@ def _product(rows1: Array, rows2: Array) -> Array:
 
 
 def _num_parameters(network: Network) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(network.params))
+    return sum(math.prod(leaf.shape) for leaf in parameters.parameters(network))
 
 
 def _finite(theta: Array) -> Array:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from jax.sharding import Mesh
 
-from ntk_al._utils import checks, sharding
+from ntk_al._utils import checks, examples, sharding
 from ntk_al.kernels.empirical import execute
 from ntk_al.kernels.empirical.rounding import PRECISIONS
 from ntk_al.network import READOUTS, Network
-from ntk_al.types import Array, ArrayLike, GramBlocks
+from ntk_al.types import Array, GramBlocks, PyTree
 
 
 def gram(
     network: Network,
-    x1: ArrayLike,
-    x2: ArrayLike | None = None,
+    x1: PyTree,
+    x2: PyTree | None = None,
     *,
     readout: str = "first_logit",
     precision: str = "float32",
@@ -24,12 +24,12 @@ def gram(
     """Computes the empirical tangent kernel Θ(x1, x2) = ⟨∂g(x1)/∂θ, ∂g(x2)/∂θ⟩ of one read-out g.
 
     One scalar read-out stands for all logits (Section 3.3 of the paper), so the kernel does not
-    grow with C. It is exact for every Flax network, and fast for those that consist mainly of
-    convolutions and of Dense and Embed layers.
+    grow with C. It is exact for every network, and fast where parameters enter convolutions,
+    products (``dot_general``) and lookups of rows.
 
     Args:
       network: the trained network; its BatchNorm statistics are treated as constants.
-      x1: inputs, ``[N1, ...]``.
+      x1: inputs, ``[N1, ...]``, or a pytree of arrays with a common first axis.
       x2: inputs, ``[N2, ...]``; ``None`` means ``x1`` and takes about half the work.
       readout: ``"first_logit"`` (the paper) or ``"sum_logits"`` (the authors' released code).
       precision: precision of the Jacobian's entries: ``"float32"``, ``"bfloat16_3x"``,
@@ -46,7 +46,7 @@ def gram(
       ValueError: if a name is unknown, shapes do not match, values are not finite, or the budget
         is too small.
     """
-    sets: tuple[ArrayLike, ...] = (x1,) if x2 is None else (x1, x2)
+    sets: tuple[PyTree, ...] = (x1,) if x2 is None else (x1, x2)
     _check(network, dict(zip(("x1", "x2"), sets, strict=False)), readout, precision, mesh)
     (theta,), _ = execute.kernel_blocks(
         network,
@@ -62,7 +62,7 @@ def gram(
 
 def diagonal(
     network: Network,
-    x: ArrayLike,
+    x: PyTree,
     *,
     readout: str = "first_logit",
     precision: str = "float32",
@@ -99,9 +99,9 @@ def diagonal(
 
 def blocks(
     network: Network,
-    x_labeled: ArrayLike,
-    x_pool: ArrayLike,
-    x_eval: ArrayLike | None = None,
+    x_labeled: PyTree,
+    x_pool: PyTree,
+    x_eval: PyTree | None = None,
     *,
     readout: str = "first_logit",
     precision: str = "float32",
@@ -145,17 +145,21 @@ def blocks(
 
 def unchecked_blocks(
     network: Network,
-    x_labeled: ArrayLike,
-    x_pool: ArrayLike,
-    x_eval: ArrayLike | None = None,
+    x_labeled: PyTree,
+    x_pool: PyTree,
+    x_eval: PyTree | None = None,
     *,
     readout: str,
     precision: str,
     memory_budget: int | None,
     mesh: Mesh | None,
+    padded: bool = False,
 ) -> GramBlocks:
-    """``blocks`` without checks, for callers that have already scanned the large inputs."""
-    sets: tuple[ArrayLike, ...] = (x_labeled, x_pool)
+    """``blocks`` without checks, for callers that have already scanned the large inputs.
+
+    If ``padded``, every set is filled with zeros up to a size that similar sets share.
+    """
+    sets: tuple[PyTree, ...] = (x_labeled, x_pool)
     pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
     if x_eval is not None:
         sets, pairs = (*sets, x_eval), ((0, 0), (0, 1), (0, 2), (2, 1))
@@ -168,6 +172,7 @@ def unchecked_blocks(
         precision=precision,
         memory_budget=memory_budget,
         mesh=mesh,
+        padded=padded,
     )
     return GramBlocks(
         labeled=theta[0],
@@ -180,7 +185,7 @@ def unchecked_blocks(
 
 def _check(
     network: Network,
-    sets: dict[str, ArrayLike],
+    sets: dict[str, PyTree],
     readout: str,
     precision: str,
     mesh: Mesh | None,
@@ -190,6 +195,6 @@ def _check(
     sharding.check(mesh)
     (first, x1), *_ = sets.items()
     for name, x in sets.items():
-        checks.inputs(name, x)
-        checks.same_example_shape(first, x1, name, x)
+        examples.check(name, x)
+        examples.check_alike(first, x1, name, x)
     network.check(x1)

@@ -50,6 +50,7 @@ class Demand:
       example_bytes: bytes of one input.
       entry_bytes: bytes of one entry of the kernel.
       devices: the number of devices that share each tile.
+      buckets: whether the tiles of each set are powers of two, see ``choose_tiling``.
     """
 
     layers: tuple[Layer, ...]
@@ -60,6 +61,7 @@ class Demand:
     example_bytes: int
     entry_bytes: int = 4
     devices: int = 1
+    buckets: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
     """Makes a plan within a budget; ``None`` if it is too small even for one layer at a time."""
     limits = CPU if demand.product.backend == "cpu" else ACCELERATOR
     tilings = tuple(
-        choose_tiling(of_set, size, limits, demand.devices)
+        choose_tiling(of_set, size, limits, demand.devices, buckets=demand.buckets)
         for of_set, size in enumerate(demand.sizes)
     )
     limits = _within_budget(limits, memory_budget, tilings)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ntk_al._utils import sharding
+from ntk_al._utils import examples, sharding
 from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.kernels.empirical.capture import capture
 from ntk_al.kernels.empirical.factors import Factor, Factors
@@ -25,7 +25,7 @@ from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, PyTree
+from ntk_al.types import Array, PyTree
 
 Kept = tuple[PyTree, ...]
 """What each step of a group keeps of the samples of a tile: their rows or their factors."""
@@ -52,16 +52,23 @@ class Setting:
         """The number of devices that share each tile."""
         return self.mesh.size if self.mesh else 1
 
-    def place(self, x: ArrayLike) -> Array:
+    def place(self, x: PyTree) -> PyTree:
         """Puts the samples of a tile on the devices that share them."""
         if self.mesh is None:
-            return jnp.asarray(x)
+            return examples.on_devices(x)
         return sharding.share(self.mesh, x)
 
     def zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
         """Makes zeros that the devices share along the first axis."""
         device = NamedSharding(self.mesh, P(MESH_AXIS)) if self.mesh else None
         return jnp.zeros(shape, dtype, device=device)
+
+    def by_columns(self, block: Array) -> Array:
+        """Within a program, divides the columns of a block among the devices, if they divide."""
+        if self.mesh is None:
+            return block
+        spec = P(None, MESH_AXIS) if block.shape[1] % self.mesh.size == 0 else P()
+        return jax.lax.with_sharding_constraint(block, NamedSharding(self.mesh, spec))
 
     def gathered(self, tree: PyTree) -> PyTree:
         """Within a program, gathers all samples of a tile from the shares of all devices."""
@@ -110,14 +117,14 @@ def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[...
 
 
 @_program(True, False)
-def chunk_of(setting: Setting, size: int, tile: Array, start: Array) -> Array:
+def chunk_of(setting: Setting, size: int, tile: PyTree, start: Array) -> PyTree:
     """Cuts ``size`` samples, on every device, from a tile."""
-    return jax.lax.dynamic_slice_in_dim(tile, start, size)
+    return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, start, size), tile)
 
 
 # These two take a chunk, not a tile: they take longest to compile, and all chunks have one shape.
 @_program(False, True)
-def record(setting: Setting, group: Group, network: Network, x: Array) -> Factors:
+def record(setting: Setting, group: Group, network: Network, x: PyTree) -> Factors:
     """Records the factors of a chunk."""
     return capture(network, x, group.layers, group.leaves, setting.readout)
 
@@ -176,8 +183,21 @@ def assemble(
     setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: int, num_columns: int
 ) -> Array:
     """Assembles a block of the kernel without padding; its columns stay shared if possible."""
-    block = jnp.block([list(row) for row in tiles])[:num_rows, :num_columns]
-    if setting.mesh is None:
-        return block
-    spec = P(None, MESH_AXIS) if num_columns % setting.mesh.size == 0 else P()
-    return jax.lax.with_sharding_constraint(block, NamedSharding(setting.mesh, spec))
+    return setting.by_columns(jnp.block([list(row) for row in tiles])[:num_rows, :num_columns])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def assemble_padded(
+    setting: Setting, tiles: tuple[tuple[Array, ...], ...], num_rows: Array, num_columns: Array
+) -> Array:
+    """Assembles a block of the kernel with padding, which becomes zero."""
+    block = jnp.block([list(row) for row in tiles])
+    rows, columns = (jnp.arange(size) for size in block.shape)
+    valid = (rows < num_rows)[:, None] & (columns < num_columns)
+    return setting.by_columns(jnp.where(valid, block, 0))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def join(tiles: tuple[Array, ...], size: int) -> Array:
+    """Joins the tiles of a diagonal."""
+    return jnp.concatenate(tiles)[:size]

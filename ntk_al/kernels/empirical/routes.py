@@ -1,4 +1,4 @@
-"""Three exact routes from a layer's factors to its part of the kernel, and their costs.
+"""Four exact routes from a layer's factors to its part of the kernel, and their costs.
 
 Let p and δ be the patches and output gradients of one sample, and p' and δ' those of another. The
 part of the kernel from a layer with parameter W is
@@ -9,7 +9,8 @@ part of the kernel from a layer with parameter W is
 multiplies these matrices. ``unfolded`` computes the second form: it multiplies T×T matrices for
 each pair of samples, which is cheaper if there are few positions. ``shifted`` is cheaper still for
 some convolutions, because their patches overlap: ⟨p_t, p'_s⟩ is a sum, over kernel offsets, of
-shifted windows of a single Gram matrix of pixels.
+shifted windows of a single Gram matrix of pixels. ``matched`` is for lookups, whose patches are
+one-hot vectors: ⟨p_t, p'_s⟩ is 1 where two ids are equal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al.kernels.empirical.factors import Factor, Layer
-from ntk_al.kernels.empirical.layers import Convolution, LayerRule
+from ntk_al.kernels.empirical.layers import NO_ROW, Convolution, LayerRule, Lookup
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
@@ -42,12 +43,15 @@ def cheapest(layer: Layer) -> str:
         "unfolded": groups * pairs_of_positions * (_MULTIPLY_ADD * (k + c) + _ELEMENTWISE),
     }
     rule = layer.rules[0]
-    if isinstance(rule, Convolution) and len(layer.rules) == 1:
-        pairs_of_pixels = math.prod(layer.inputs[0].shape[:-1]) ** 2
+    if isinstance(rule, Convolution) and rule.has_plain_input and len(layer.rules) == 1:
+        channels = layer.inputs[0].shape[rule.input_axes[-1]]
+        pairs_of_pixels = (math.prod(layer.inputs[0].shape) // channels) ** 2
         costs["shifted"] = groups * (
             pairs_of_pixels * _MULTIPLY_ADD * layer.window_size
             + pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE * (layer.num_windows + 1))
         )
+    if all(isinstance(rule, Lookup) for rule in layer.rules):
+        costs["matched"] = pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE)
     return min(costs, key=costs.__getitem__)
 
 
@@ -106,13 +110,10 @@ def shifted(
     """``unfolded`` for a convolution with one call; ⟨p_t, p'_s⟩ comes from a Gram of pixels."""
     (rule,) = layer.rules
     assert isinstance(rule, Convolution)
-    rank = len(rule.kernel_size)
 
     def sides(factor: Factor) -> tuple[Array, Array]:
         (x,), (gradients,) = factor
-        channels = x.shape[-1] // rule.groups
-        x = x.reshape(len(x), -1, *x.shape[-rank - 1 : -1], rule.groups, channels)
-        return x, rule.output_gradients(gradients)
+        return rule.pixels(x), rule.output_gradients(gradients)
 
     def pixels(x: Array) -> Array:
         return x.reshape(len(x), -1, *x.shape[-2:])
@@ -132,9 +133,36 @@ def shifted(
     return _map_samples(with_all, factor1, pairs, workspace)
 
 
+def matched(
+    layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
+) -> Array:
+    """``unfolded`` for lookups, by comparing ids."""
+
+    def sides(factor: Factor) -> tuple[Array, Array]:
+        ids, gradients = [], []
+        for rule, x, of_call in zip(layer.rules, *factor, strict=True):
+            assert isinstance(rule, Lookup)
+            ids.append(rule.ids(x))
+            gradients.append(rule.output_gradients(of_call)[:, :, 0])
+        return jnp.concatenate(ids, 1), jnp.concatenate(gradients, 1)
+
+    ids2, gradients2 = sides(factor2)
+
+    def with_all(factor: Factor) -> Array:
+        ids1, gradients1 = sides(factor)
+        same = (ids1[:, :, None, None] == ids2) & (ids1 != NO_ROW)[:, :, None, None]
+        gradient = product("ntc,msc->ntms", gradients1, gradients2)
+        return jnp.where(same, gradient, 0).sum((1, 3))
+
+    positions = gradients2.shape[1]
+    pairs = _FLOAT32_BYTES * _UNFOLDED_MATRICES * positions**2 * len(gradients2)
+    return _map_samples(with_all, factor1, pairs, workspace)
+
+
 PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] = {
     "unfolded": unfolded,
     "shifted": shifted,
+    "matched": matched,
 }
 """The routes other than ``rows``, which work on the factors of pairs of samples."""
 
@@ -155,7 +183,7 @@ def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:
     for offset in itertools.product(*map(range, rule.kernel_size)):
         slices, pads = [slice(None)] * similarity.ndim, [(0, 0)] * similarity.ndim
         for d in range(rank):
-            taps, stride, step = rule.kernel_size[d], rule.strides[d], rule.dilation[d]
+            taps, stride, step = rule.kernel_size[d], rule.strides[d], rule.kernel_dilation[d]
             size, padding = similarity.shape[3 + d], rule.padding[d]
             shift = offset[d] * step - padding[0]
             outputs = (size + sum(padding) - (taps - 1) * step - 1) // stride + 1

@@ -15,14 +15,15 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import batches, checks
+from ntk_al._utils import batches, checks, examples
 from ntk_al.kernels.empirical import capture, routes
 from ntk_al.kernels.empirical.factors import Layer, Leaf
 from ntk_al.kernels.empirical.limits import CPU
 from ntk_al.kernels.empirical.rounding import Product
-from ntk_al.network import READOUTS, Network
+from ntk_al.kernels.empirical.survey import survey
+from ntk_al.network import READOUTS, Network, parameters
 from ntk_al.network.network import DIVERGED
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, PyTree
 
 _LARGEST_CHUNK = 32
 
@@ -38,7 +39,7 @@ class _Hash:
 
 def sketch(
     network: Network,
-    x: ArrayLike,
+    x: PyTree,
     *,
     key: Array,
     size: int = 512,
@@ -64,9 +65,12 @@ def sketch(
     """
     checks.one_of("readout", readout, READOUTS)
     checks.positive("size", size)
-    checks.inputs("x", x)
+    examples.check("x", x)
     network.check(x)
-    layers, leaves = capture.survey(network, x)
+    parameters.check_any(network)
+    network = parameters.widened(network)
+    found = survey(network, x)
+    layers, leaves = found.layers, found.leaves
     sizes = [layer.num_parameters for layer in layers] + [leaf.size for leaf in leaves]
     keys = jax.random.split(key, len(sizes))
     hashes = tuple(_draw(k, n) for k, n in zip(keys, sizes, strict=True))
@@ -88,7 +92,7 @@ def sketch(
 def _sketch(
     network: Network,
     hashes: tuple[_Hash, ...],
-    x: Array,
+    x: PyTree,
     *,
     layers: tuple[Layer, ...],
     leaves: tuple[Leaf, ...],
@@ -101,7 +105,7 @@ def _sketch(
         routes.rows(layer, factor, product, CPU.workspace)
         for layer, factor in zip(layers, factors.of_layers, strict=True)
     ]
-    total = jnp.zeros((len(x), size), jnp.float32)
+    total = jnp.zeros((examples.count(x), size), jnp.float32)
     for gradient, places in zip([*rows, *factors.leaves], hashes, strict=True):
         total += _scatter(gradient.astype(jnp.float32), places, size)
     return total

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
+from ntk_al._utils import examples
+from ntk_al._utils.batches import bucket
 from ntk_al.kernels.empirical.limits import Limits
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, PyTree
 
 _MOST_TILES = 16  # upper bound for one set of samples, because products of small tiles are slow
 _MANY_UNITS = 4  # if a single tile exceeds this many units, the unit is doubled
@@ -49,22 +49,26 @@ class Tiling:
         """The number of samples in all tiles, including padding."""
         return self.count * self.size
 
+    def num_valid(self, tile: Tile) -> int:
+        """The number of samples in a tile, without padding."""
+        return min(self.size, self.num_samples - tile.number * self.size)
+
     @property
     def tiles(self) -> list[Tile]:
         """All tiles in order."""
         return [Tile(self.of_set, number) for number in range(self.count)]
 
-    def split(self, x: ArrayLike) -> dict[Tile, ArrayLike]:
+    def split(self, x: PyTree) -> dict[Tile, PyTree]:
         """Cuts samples ``[N, ...]`` into tiles; padding repeats the last sample, a valid input."""
-        parts = [x[i * self.size : (i + 1) * self.size] for i in range(self.count)]
-        missing = self.size - len(parts[-1])
-        if missing:
-            filler = jnp.broadcast_to(x[-1:], (missing, *x.shape[1:]))
-            parts[-1] = jnp.concatenate([jnp.asarray(parts[-1]), filler])
+        starts = range(0, self.num_padded, self.size)
+        parts = [examples.take(x, slice(start, start + self.size)) for start in starts]
+        parts[-1] = examples.fill(parts[-1], self.size)
         return dict(zip(self.tiles, parts, strict=True))
 
 
-def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
+def choose_tiling(
+    of_set: int, num_samples: int, limits: Limits, devices: int, *, buckets: bool = False
+) -> Tiling:
     """Chooses the tiling of a set that takes the least work.
 
     Of the n × n tiles of a symmetric block, n(n + 1)/2 are computed. More tiles therefore save
@@ -75,7 +79,11 @@ def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -
       num_samples: N.
       limits: the limits of the device.
       devices: the number of devices that share a tile.
+      buckets: choose only among powers of two, so that a set that grows or shrinks a little keeps
+        its tiling and nothing is compiled anew.
     """
+    if buckets:
+        return _choose_bucket(of_set, num_samples, limits, devices)
 
     def size(count: int) -> int:
         share = math.ceil(num_samples / count / devices)
@@ -87,6 +95,20 @@ def choose_tiling(of_set: int, num_samples: int, limits: Limits, devices: int) -
     counts = range(1, min(_MOST_TILES, math.ceil(num_samples / limits.tile)) + 1)
     count = min(counts, key=lambda count: count * (count + 1) * size(count) ** 2)
     return Tiling(of_set, num_samples, count, size(count))
+
+
+def _choose_bucket(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
+    share = math.ceil(num_samples / devices)
+    largest = bucket(share)
+    smallest = min(largest, limits.bucket)
+    sizes = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
+
+    def count(size: int) -> int:
+        return math.ceil(share / size)
+
+    few = [size for size in sizes if count(size) <= _MOST_TILES]
+    size = min(few, key=lambda size: count(size) * (count(size) + 1) * size**2)
+    return Tiling(of_set, num_samples, count(size), devices * size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +139,9 @@ class TiledKernel:
         """Returns the tiles of the block between two sets, row by row."""
         return tuple(tuple(self._pair(i, j) for j in columns.tiles) for i in rows.tiles)
 
-    def diagonal(self, tiling: Tiling) -> Array:
-        """Returns Θ of every sample of a set with itself, without padding, ``[N]``."""
-        return jnp.concatenate([self.diagonals[i] for i in tiling.tiles])[: tiling.num_samples]
+    def diagonal(self, tiling: Tiling) -> tuple[Array, ...]:
+        """Returns the tiles of the diagonal of a set."""
+        return tuple(self.diagonals[i] for i in tiling.tiles)
 
     def _pair(self, i: Tile, j: Tile) -> Array:
         return self.pairs[i, j] if (i, j) in self.pairs else self.pairs[j, i].T

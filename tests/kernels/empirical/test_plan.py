@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import pytest
 
 from ntk_al import Network, models
-from ntk_al.kernels.empirical import capture
 from ntk_al.kernels.empirical.plan import Demand, make_plan
 from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.survey import survey
 
 PROGRAM = """
 import logging, resource, sys
@@ -68,7 +68,8 @@ def test_resnet18_at_the_cifar100_protocol_fits(gigabytes, passes, backend):
     variables = jax.eval_shape(
         lambda key: module.init(key, jnp.zeros((1, *x.shape[1:])), train=False), jax.random.key(0)
     )
-    layers, leaves = capture.survey(Network(module, variables), x)
+    found = survey(Network(module, variables), x)
+    layers, leaves = found.layers, found.leaves
     budget = int(0.9 * gigabytes * 2**30)
     demand = Demand(
         layers,

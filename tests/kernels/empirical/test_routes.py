@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ntk_al import Network, models
 from ntk_al.kernels.empirical import capture, routes
 from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.survey import survey
 
 EXACT = Product("float32", "cpu")
 SMALL_WORKSPACE = 3000  # so that samples are taken in several batches
@@ -81,7 +82,9 @@ def test_every_route_of_a_dense_layer_is_exact(features, channels, positions, us
 @pytest.mark.quick
 def test_every_route_of_an_embedding_is_exact():
     ids = np.random.default_rng(0).integers(0, 5, (6, 7))
-    assert_routes_are_exact(OneLayer(nn.Embed(5, 3)), ids, routes_of=("rows", "unfolded"))
+    assert_routes_are_exact(
+        OneLayer(nn.Embed(5, 3)), ids, routes_of=("rows", "unfolded", "matched")
+    )
 
 
 @pytest.mark.parametrize("layer", [nn.Dense(4), nn.Conv(4, (3,))])
@@ -100,8 +103,8 @@ def assert_routes_are_exact(module, x, *, routes_of, error=None):
     variables = module.init(jax.random.key(0), x)
     wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), variables)
     net = Network(module, wide)
-    (layer,), _ = capture.survey(net, x)
-    expected = plain_rows(net, x, layer.path)
+    (layer,) = survey(net, x).layers
+    expected = plain_rows(net, x, layer.parameter)
     factors = capture.capture(net, jnp.asarray(x), (layer,), (), "first_logit")
     factor = (factors.inputs[0], factors.gradients[0])
     first = jax.tree.map(lambda a: a[:4], factor)
@@ -127,15 +130,13 @@ def assert_routes_are_exact(module, x, *, routes_of, error=None):
         assert_close(sum(part[:4] @ part.T for part in parts), theta)
 
 
-def plain_rows(net, x, path):
-    """∂g/∂W of each sample by itself, for one parameter."""
+def plain_rows(net, x, number):
+    """∂g/∂W of each sample by itself, for the parameter of that number."""
 
     @jax.jit
     def gradient(example):
-        full = jax.grad(lambda p: net.replace_params(p).readout(example[None])[0])(net.params)
-        for name in path:
-            full = full[name]
-        return jnp.ravel(full)
+        full = jax.grad(lambda p: net.with_params(p).readout(example[None])[0])(net.params)
+        return jnp.ravel(jax.tree.leaves(full)[number])
 
     return np.stack([gradient(example) for example in x])
 
@@ -145,8 +146,9 @@ def test_the_cheapest_route_of_resnet18_follows_the_operation_counts():
     module = models.build("resnet18", 10)
     x = jnp.zeros((1, 32, 32, 3))
     variables = jax.eval_shape(module.init, jax.random.key(0), x)
-    layers, leaves = capture.survey(Network(module, variables), x)
-    chosen = {"/".join(layer.path): routes.cheapest(layer) for layer in layers}
+    found = survey(Network(module, variables), x)
+    layers, leaves = found.layers, found.leaves
+    chosen = {layer.name: routes.cheapest(layer) for layer in layers}
     shifted = {name for name, route in chosen.items() if route == "shifted"}
     assert shifted == {f"Conv_{i}/kernel" for i in (16, 18, 19)}  # 3x3 at 4x4 pixels
     assert {name for name, route in chosen.items() if route == "rows"} >= {

@@ -219,9 +219,9 @@ def test_invalid_arguments_are_refused(arguments, options, message):
 
 def test_the_requirement_is_a_twin_of_the_module_or_of_its_backbone():
     lacking = requirements.NEEDS["infinite_twin"].lacking
-    mlp = Network(models.MLP(3), {})
+    mlp = Network(models.MLP(3), {"params": {}})
     assert lacking(mlp, images(1)) is None
-    assert lacking(Network(WithoutBatchNorm(models.ConvNet(3)), {}), images(1)) is None
+    assert lacking(Network(WithoutBatchNorm(models.ConvNet(3)), {"params": {}}), images(1)) is None
     assert "TinyNet has no infinite-width twin" in lacking(
-        Network(helpers.TinyNet(), {}), images(1)
+        Network(helpers.TinyNet(), {"params": {}}), images(1)
     )

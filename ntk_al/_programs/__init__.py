@@ -1,0 +1,1 @@
+"""JAX programs (jaxprs): flattening them, and looking at their equations."""

@@ -1,0 +1,110 @@
+"""Flattens a program, so that every use of its parameters is an equation of its own.
+
+Calls are inlined and short scans are unrolled, wherever a parameter enters them. Nothing else
+changes: the flat program computes the same values with the same derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend import core
+
+from ntk_al._programs.primitives import CALLS, SCAN, bind, called, read
+from ntk_al._programs.views import is_view
+
+_MOST_UNROLLED = 4000
+"""How many equations a scan may become when it is unrolled; compilation takes a few ms for each."""
+
+
+def flatten(
+    function: Callable[..., Any], followed: Sequence[Any], others: Sequence[Any]
+) -> core.ClosedJaxpr:
+    """Traces a function and flattens the program.
+
+    Args:
+      function: a function of all arguments that returns one array.
+      followed: the first arguments, as arrays or their shapes; calls that they enter are inlined.
+      others: the other arguments, as arrays or their shapes.
+
+    Returns:
+      A program of the same arguments.
+    """
+    program = jax.make_jaxpr(function)(*followed, *others)
+    follows = [True] * len(followed) + [False] * len(others)
+
+    def inlined(*arguments: Any) -> Any:
+        (result,) = _run(program, arguments, follows)[0]
+        return result
+
+    return jax.make_jaxpr(inlined)(*followed, *others)
+
+
+def _run(
+    program: core.ClosedJaxpr, arguments: Sequence[Any], follows: Sequence[bool]
+) -> tuple[list[Any], list[bool]]:
+    """Executes a program equation by equation, entering the calls that a followed value enters.
+
+    Returns:
+      The results, and for each whether it is a followed argument, or a view of one.
+    """
+    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+    values.update(zip(program.jaxpr.invars, arguments, strict=True))
+    followed = {v for v, follow in zip(program.jaxpr.invars, follows, strict=True) if follow}
+
+    def is_followed(atom: core.Var | core.Literal) -> bool:
+        return not isinstance(atom, core.Literal) and atom in followed
+
+    for equation in program.jaxpr.eqns:
+        inputs = [read(atom, values) for atom in equation.invars]
+        enters = [is_followed(atom) for atom in equation.invars]
+        outputs, follow = _execute(equation, inputs, enters)
+        values.update(zip(equation.outvars, outputs, strict=True))
+        followed.update(v for v, f in zip(equation.outvars, follow, strict=True) if f)
+    results = program.jaxpr.outvars
+    return [read(atom, values) for atom in results], [is_followed(atom) for atom in results]
+
+
+def _execute(
+    equation: core.JaxprEqn, inputs: list[Any], enters: list[bool]
+) -> tuple[list[Any], list[bool]]:
+    if any(enters):
+        if equation.primitive.name in CALLS:
+            return _run(called(equation), inputs, enters)
+        if equation.primitive.name == SCAN and _unrolled_size(equation) <= _MOST_UNROLLED:
+            return _unroll(equation, inputs, enters)
+    return bind(equation, inputs), [any(enters) and is_view(equation)] * len(equation.outvars)
+
+
+def _unroll(
+    scan: core.JaxprEqn, inputs: list[Any], enters: list[bool]
+) -> tuple[list[Any], list[bool]]:
+    """Executes a scan step by step; slices of a followed array are followed, too."""
+    body, length = called(scan), scan.params["length"]
+    constants = scan.params["num_consts"]
+    carried = constants + scan.params["num_carry"]
+    carry, carry_follows = inputs[constants:carried], enters[constants:carried]
+    steps: list[list[Any]] = [[]] * length
+    order = range(length)
+    for step in reversed(order) if scan.params["reverse"] else order:
+        slices = [jax.lax.index_in_dim(x, step, keepdims=False) for x in inputs[carried:]]
+        outputs, follows = _run(
+            body,
+            [*inputs[:constants], *carry, *slices],
+            [*enters[:constants], *carry_follows, *enters[carried:]],
+        )
+        num_carry = len(carry)
+        carry, carry_follows = outputs[:num_carry], follows[:num_carry]
+        steps[step] = outputs[num_carry:]
+    stacked = [jax.numpy.stack(of_step) for of_step in zip(*steps, strict=True)]
+    return [*carry, *stacked], [*carry_follows, *[False] * len(stacked)]
+
+
+def _unrolled_size(equation: core.JaxprEqn) -> int:
+    """The number of equations after everything inside is inlined and unrolled."""
+    if equation.primitive.name not in (*CALLS, SCAN):
+        return 1
+    body = called(equation).jaxpr.eqns
+    return equation.params.get("length", 1) * sum(_unrolled_size(inner) for inner in body)

@@ -1,0 +1,124 @@
+"""Batches of examples: an array ``[N, ...]``, or a pytree of arrays with a common first axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al._utils import checks
+from ntk_al.types import ArrayLike, PyTree
+
+Rows = slice | np.ndarray | list[int]
+
+
+def count(x: PyTree) -> int:
+    """Returns N, the number of examples."""
+    return len(jax.tree.leaves(x)[0])
+
+
+def take(x: PyTree, rows: Rows) -> PyTree:
+    """Returns some of the examples."""
+    return jax.tree.map(lambda a: a[rows], x)
+
+
+def stack(parts: Sequence[PyTree]) -> PyTree:
+    """Joins batches of examples; on the host if all of them are there."""
+
+    def joined(*arrays: ArrayLike) -> ArrayLike:
+        on_host = all(isinstance(a, np.ndarray) for a in arrays)
+        return np.concatenate(arrays) if on_host else jnp.concatenate(arrays)
+
+    return parts[0] if len(parts) == 1 else jax.tree.map(joined, *parts)
+
+
+def fill(x: PyTree, size: int) -> PyTree:
+    """Repeats the last example, which is a valid input, until there are ``size``."""
+    missing = size - count(x)
+    if missing <= 0:
+        return x
+
+    def filled(a: ArrayLike) -> ArrayLike:
+        xp = np if isinstance(a, np.ndarray) else jnp
+        return xp.concatenate([a, xp.broadcast_to(a[-1:], (missing, *a.shape[1:]))])
+
+    return jax.tree.map(filled, x)
+
+
+def shapes(x: PyTree, num: int | None = None) -> PyTree:
+    """Returns the shapes and dtypes of a batch, or of a batch of ``num`` such examples."""
+
+    def shape(a: ArrayLike) -> jax.ShapeDtypeStruct:
+        rows = len(a) if num is None else num
+        return jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype))
+
+    return jax.tree.map(shape, x)
+
+
+def describe(x: PyTree) -> str:
+    """Describes inputs in messages, by shape and dtype."""
+    named = [f"{_suffix(path)} {a.shape} {a.dtype}".strip() for path, a in _leaves(x)]
+    return ", ".join(named)
+
+
+def num_bytes(x: PyTree) -> int:
+    """Returns the bytes of one example."""
+    return sum(a[0].size * a.dtype.itemsize for a in jax.tree.leaves(x))
+
+
+def on_devices(x: PyTree) -> PyTree:
+    """Puts examples on the default device."""
+    return jax.tree.map(jnp.asarray, x)
+
+
+def check(name: str, x: PyTree) -> None:
+    """Checks that ``x`` is a non-empty batch of finite inputs.
+
+    Raises:
+      TypeError: if a leaf is not an array of real numbers, or ``x`` is a list.
+      ValueError: if it is not a batch, is empty or has entries that are not finite, or if the
+        leaves differ in their number of examples.
+    """
+    if isinstance(x, list):
+        raise TypeError(
+            f"{name} is a list; make one array of it with np.stack({name}), whose first axis "
+            "numbers the examples, or pass a tuple or dict of such arrays"
+        )
+    if not _is_tree(x):
+        checks.inputs(name, x)
+        return
+    leaves = _leaves(x)
+    if not leaves:
+        raise ValueError(f"{name} holds no arrays")
+    for path, leaf in leaves:
+        checks.inputs(name + _suffix(path), leaf, axes=1)
+    sizes = {name + _suffix(path): len(leaf) for path, leaf in leaves}
+    if len(set(sizes.values())) > 1:
+        counts = ", ".join(f"{leaf} has {size}" for leaf, size in sizes.items())
+        raise ValueError(f"the arrays of {name} must have one row for each example: {counts}")
+
+
+def check_alike(first: str, x1: PyTree, second: str, x2: PyTree) -> None:
+    """Raises ValueError unless the examples of both batches have the same structure and shapes."""
+    structures: list[Any] = [jax.tree.structure(x1), jax.tree.structure(x2)]
+    if structures[0] != structures[1]:
+        raise ValueError(
+            f"{first} and {second} differ in structure: {structures[0]} and {structures[1]}"
+        )
+    for (path, a), (_, b) in zip(_leaves(x1), _leaves(x2), strict=True):
+        checks.same_example_shape(first + _suffix(path), a, second + _suffix(path), b)
+
+
+def _is_tree(x: Any) -> bool:
+    return not jax.tree_util.treedef_is_leaf(jax.tree.structure(x))
+
+
+def _leaves(x: PyTree) -> list[tuple[Any, ArrayLike]]:
+    return jax.tree_util.tree_flatten_with_path(x)[0]
+
+
+def _suffix(path: Any) -> str:
+    return jax.tree_util.keystr(path)

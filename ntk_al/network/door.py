@@ -1,0 +1,126 @@
+"""What is checked of a network before anything is computed with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from ntk_al._utils import batches, examples
+from ntk_al.network import linen
+from ntk_al.types import Array, PyTree
+
+if TYPE_CHECKING:
+    from ntk_al.network.network import Network
+
+_TOLERANCE = 1e-4  # of the largest output; a batch statistic moves outputs by far more
+_HALF_TOLERANCE = 2e-2  # the same for outputs in half precision
+
+
+def check_shapes(network: Network, logits: Callable[[Network, PyTree], Array], x: PyTree) -> int:
+    """Checks, from shapes alone, that a network maps ``x`` to logits, and returns C.
+
+    Args:
+      network: the network.
+      logits: computes the logits of a network.
+      x: inputs, ``[N, ...]``.
+
+    Raises:
+      ValueError: if it cannot be applied to ``x``, or its outputs do not have shape ``[N, C]``.
+    """
+    try:
+        output = jax.eval_shape(logits, network, examples.shapes(x))
+    except Exception as error:
+        output = _returned(network, x)
+        if output is not None and not hasattr(output, "shape"):
+            raise ValueError(_not_logits(network, output)) from None
+        raise ValueError(
+            f"the network {network.name} cannot be applied to inputs of {examples.describe(x)}: "
+            f"{type(error).__name__}: {error}\n{_hint(network)}"
+        ) from error
+    num = examples.count(x)
+    shape = getattr(output, "shape", None)
+    if shape is None:
+        raise ValueError(_not_logits(network, output))
+    if len(shape) == 1 and num > 1 and shape != (num,):
+        raise ValueError(
+            f"the network {network.name} returned shape {shape} for {num} examples, so it seems "
+            "to take one example; write jax.vmap around it: "
+            "lambda params, x: jax.vmap(lambda one: apply(params, one))(x)"
+        )
+    if len(shape) != 2 or shape[0] != num:
+        raise ValueError(
+            "the network must map inputs [N, ...] to logits [N, C]; for inputs of "
+            f"{examples.describe(x)} it returned shape {shape}"
+        )
+    return int(shape[1])
+
+
+def check_independence(
+    network: Network, logits: Callable[[Network, PyTree], Array], x: PyTree
+) -> None:
+    """Raises ValueError if the output for an example depends on the other examples of its batch.
+
+    The first example is predicted twice, with different company in batches of one shape.
+
+    Args:
+      network: the network.
+      logits: computes the logits of a network.
+      x: inputs, ``[N, ...]``.
+    """
+    size = batches.default_size()
+    _, (batch,) = next(batches.split(size, x))
+    alone = jax.tree.map(lambda a: np.repeat(np.asarray(a[:1]), len(a), axis=0), batch)
+    together, apart = (np.asarray(logits(network, b))[0] for b in (batch, alone))
+    half = together.dtype.itemsize < np.dtype(np.float32).itemsize
+    if not (np.isfinite(together.astype(float)).all() and np.isfinite(apart.astype(float)).all()):
+        return  # `predict` reports outputs that are not finite
+    tolerance = _HALF_TOLERANCE if half else _TOLERANCE
+    difference = float(np.abs(together.astype(float) - apart.astype(float)).max())
+    if difference > tolerance * float(np.abs(together.astype(float)).max()):
+        raise ValueError(
+            f"the output of the network {network.name} for one example depends on the other "
+            f"examples of its batch (it moved by {difference:.2g}), so no kernel of single "
+            "examples exists. Is it in training mode? Call model.eval(), or make BatchNorm use "
+            "its running averages, or replace batch statistics by LayerNorm or GroupNorm"
+        )
+
+
+def _hint(network: Network) -> str:
+    if network.module is not None:
+        return linen.training_hint()
+    return (
+        "Check that the inputs are what the network was trained on. A network that takes several "
+        "arguments can be wrapped: lambda params, x: apply(params, x['ids'], x['mask'])."
+    )
+
+
+def _returned(network: Network, x: PyTree) -> Any:
+    """Traces a network that failed; returns what it returned, or ``None`` if it did not return."""
+    outputs = []
+
+    def record(network: Network, x: PyTree) -> None:
+        outputs.append(network.logits(x))
+
+    with contextlib.suppress(Exception):
+        jax.eval_shape(record, network, examples.shapes(x))
+    return outputs[0] if outputs else None
+
+
+def _not_logits(network: Network, output: Any) -> str:
+    return (
+        f"the network {network.name} returned {_kind(output)} in place of logits [N, C]; pick "
+        "them with output=, for example output=lambda out: out.logits, or out['logits'], or out[0]"
+    )
+
+
+def _kind(output: Any) -> str:
+    kind = type(output).__name__
+    if isinstance(output, dict):
+        return f"a dict with {', '.join(map(repr, output))}"
+    if isinstance(output, tuple | list):
+        return f"a {kind} of {len(output)}"
+    return f"an object of type {kind}"
