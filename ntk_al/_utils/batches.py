@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import examples
@@ -42,6 +41,7 @@ def split(batch_size: int, *arrays: PyTree) -> Iterator[tuple[int, tuple[PyTree,
       batch of each array.
     """
     num_rows = examples.count(arrays)
+    arrays = examples.on_host(arrays)
     if num_rows < batch_size:
         filled = examples.fill(arrays, min(batch_size, bucket(num_rows)))
         yield 0, examples.on_devices(filled)
@@ -76,4 +76,4 @@ def map_batches(
         np.asarray(function(*batch))[repeated:][:num_rows]
         for repeated, batch in split(batch_size or default_size(), *arrays)
     ]
-    return jnp.asarray(np.concatenate(outputs))
+    return jax.device_put(np.concatenate(outputs))

@@ -67,18 +67,32 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
     """
     if is_traced(x) or not jnp.issubdtype(x.dtype, jnp.inexact):
         return
-    if isinstance(x, np.ndarray):
-        bad = ~np.isfinite(x)
-    else:
-        if bool(jnp.isfinite(x).all()):
-            return
-        bad = ~np.isfinite(np.asarray(x))
+    on_host = isinstance(x, np.ndarray) or jax.default_backend() == "cpu"
+    if not on_host and bool(jnp.isfinite(x).all()):
+        return
+    # On the host nothing is compiled for the shape.
+    bad = ~np.isfinite(np.asarray(x))
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. "
             + hint
         )
+
+
+def key(name: str, key: object) -> None:
+    """Raises TypeError unless ``key`` is one PRNG key, of the new style or of the old one."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape == ():
+            return
+        found = f"{key.shape} keys"
+    elif isinstance(key, jax.Array | np.ndarray):
+        if key.dtype == np.uint32 and key.shape == (2,):
+            return
+        found = f"an array of dtype {key.dtype} and shape {key.shape}"
+    else:
+        found = repr(key)
+    raise TypeError(f"{name} must be a PRNG key, got {found}; make one with jax.random.key(0)")
 
 
 def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
@@ -157,6 +171,12 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
         )
 
 
+def numbers(y: ArrayLike) -> Array:
+    """Converts to the default float dtype; on the host, where nothing is compiled for a shape."""
+    dtype = jnp.result_type(float)
+    return jnp.asarray(y, dtype) if is_traced(y) else jax.device_put(np.asarray(y, dtype))
+
+
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
     """Converts class ids to one-hot targets, or checks real-valued targets.
 
@@ -185,7 +205,7 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
                 f"for each output of the network, got {y.shape}; class ids are [N], not [N, 1]"
             )
         finite(name, y)
-        return jnp.asarray(y, jnp.result_type(float))
+        return numbers(y)
     if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
         raise TypeError(
             f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
@@ -193,4 +213,6 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
         )
     count(name, y, num_examples)
     class_ids(name, y, num_classes)
-    return jax.nn.one_hot(y, num_classes)
+    if is_traced(y):
+        return jax.nn.one_hot(y, num_classes)
+    return numbers(np.eye(num_classes, dtype=np.int8)[np.asarray(y)])

@@ -26,7 +26,6 @@ from jax.extend import core
 from ntk_al._programs.primitives import CONVOLUTION, DOT, GATHER, shaped
 from ntk_al.types import Array, ArrayLike
 
-
 NO_ROW = -1
 """The id of a lookup outside of its table."""
 
