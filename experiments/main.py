@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _cache_dir() -> str:
-    """Returns the folder for decoded datasets and compiled programs, following the XDG convention."""
+    """Returns the folder for data and programs that can be made again (XDG convention)."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(base, "ntk_al")
 

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from absl.flags import FlagValues
+from flax import nnx
 
 from ntk_al import Network, models, training
 
 from . import entry
+from .vision_transformer import VisionTransformer
 
 flags.disclaim_key_flags()  # the flags belong to the benchmark, which shows them in its --help
 
@@ -27,7 +29,7 @@ class Case:
     """A Gram matrix to form.
 
     Attributes:
-      model: a key of ``models.MODELS``.
+      model: a key of ``models.MODELS``, or of ``OTHERS``.
       width: the width of the model.
       image: height, width and channels of the inputs.
       num_examples: N, for an N × N Gram matrix.
@@ -50,6 +52,8 @@ class Case:
         """Makes the network, with running statistics like those after training, and its inputs."""
         x = np.random.default_rng(self.seed).normal(size=(self.num_examples, *self.image))
         x = x.astype(np.float32)
+        if self.model in OTHERS:
+            return OTHERS[self.model](self), jnp.asarray(x)
         module = models.build(self.model, NUM_CLASSES, width=self.width)
         network = training.initialize(jax.random.key(self.seed), module, x)
         # Initial statistics are zeros and ones, so a peer that ignores them would go unnoticed.
@@ -64,12 +68,21 @@ class Case:
         return Network(module, variables), jnp.asarray(x)
 
 
+def _vision_transformer(case: Case) -> Network:
+    rngs = nnx.Rngs(case.seed)
+    return Network.from_nnx(VisionTransformer(NUM_CLASSES, case.width, case.image, rngs))
+
+
+OTHERS: dict[str, Callable[[Case], Network]] = {"vision_transformer": _vision_transformer}
+"""Networks that are not models of the package, by name."""
+
 CASES: dict[str, Case] = {
     "wide_resnet_64": Case("wide_resnet", 64, (28, 28, 1), 512),
     "wide_resnet_256": Case("wide_resnet", 256, (28, 28, 1), 512),
     "resnet18": Case("resnet18", 64, (32, 32, 3), 96),
     # N is the number of labels and candidates in mnist.flags.
     "mnist_protocol": Case("wide_resnet", 64, (28, 28, 1), 4100, memory_budget=4 * 2**30),
+    "vit_tiny": Case("vision_transformer", 192, (32, 32, 3), 512),
 }
 
 
