@@ -56,10 +56,7 @@ def test_the_same_weights_stay_the_same_in_every_library(optimizer):
     for other, other_loss in others:
         assert_close(in_order(first), in_order(other), atol=1e-5)
         assert loss == pytest.approx(other_loss, abs=1e-5)
-    start = libraries.linen()
-    assert max(
-        np.abs(a - b).max() for a, b in zip(in_order(first), in_order(start), strict=True)
-    ) > (0.01)
+    assert np.abs(first.predict(X) - libraries.linen().predict(X)).max() > 0.01
 
 
 def test_an_optimizer_of_optax_takes_its_own_steps():
@@ -98,7 +95,6 @@ def test_an_nnx_model_with_batchnorm_and_dropout_is_trained():
     assert loss == same < 0.3
     assert_close(again.params, trained.params)
     assert np.abs(other.predict(X) - trained.predict(X)).max() > 1e-4
-    assert training.accuracy(trained, X, Y) == 1
     # The model was not touched; the statistics of the trained one have moved.
     np.testing.assert_array_equal(model.norm.mean[...], np.zeros(libraries.H))
     assert np.abs(training.to_nnx(trained).norm.mean[...]).max() > 0.01
@@ -166,9 +162,30 @@ def test_an_equinox_model_with_dropout_is_trained_and_given_back():
     np.testing.assert_allclose(trained.predict(X), expected, atol=1e-6)
 
 
+def test_batchnorm_of_equinox_keeps_its_running_statistics():
+    class WithState(eqx.Module):
+        norm: eqx.nn.BatchNorm
+        head: eqx.nn.Linear
+
+        def __init__(self):
+            self.norm = eqx.nn.BatchNorm(libraries.D, "batch", mode="batch")
+            self.head = eqx.nn.Linear(libraries.D, 3, key=KEY)
+
+        def __call__(self, x, state):
+            x, state = self.norm(x, state)
+            return self.head(x), state
+
+    model, state = eqx.nn.make_with_state(WithState)()
+    _, state = jax.vmap(model, axis_name="batch", in_axes=(0, None), out_axes=(0, None))(X, state)
+    net = Network.from_equinox(eqx.Partial(model, state=state), output=lambda out: out[0])
+    trained, _ = training.fit(KEY, net, X, Y, FIVE_STEPS)
+    assert_close(trained.state, net.state)
+    assert np.abs(trained.predict(X) - net.predict(X)).max() > 0.01
+
+
 def test_models_are_given_back_only_to_their_own_library():
     for give in (training.to_nnx, training.to_equinox):
-        with pytest.raises(TypeError, match="the network apply was not made by Network.from_"):
+        with pytest.raises(TypeError, match=r"the network apply was not made by Network\.from_"):
             give(libraries.function())
 
 
