@@ -13,7 +13,8 @@ from ntk_al.acquisition import BATCH_MODES, STRATEGIES, LookaheadOptions
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
-from ntk_al.lookahead import ALL_LOGITS, CRITERIA, REFERENCES
+from ntk_al.lookahead import ALL_LOGITS, REFERENCES
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.models import MODELS
 from ntk_al.network import READOUTS
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
@@ -160,7 +161,7 @@ class Config:
     criterion: str = _setting(
         LookaheadOptions.criterion,
         "The criterion of naive, one_step and infinite_ntk:",
-        choices=CRITERIA,
+        choices=LABEL_CRITERIA,
     )
     move_network: bool = _setting(
         LookaheadOptions.move_network,

@@ -18,12 +18,14 @@ try:
         import matplotlib  # noqa: F401  a missing library should fail now, not after a run
         from absl import app, flags, logging
 
-        from . import command_line, figures, loop, records
+        from . import command_line, compiled, figures, loop, records
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
 command_line.define()
-flags.adopt_module_key_flags(command_line)  # so that --help shows them
+compiled.define()
+for module in (command_line, compiled):
+    flags.adopt_module_key_flags(module)  # so that --help shows them
 
 _REFUSED = (ValueError, TypeError, OSError, extras.MissingExtraError)
 
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str]) -> None:
     """Turns the flags into an experiment and runs it; errors end the program with a message."""
     if len(arguments) > 1:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
+    if flags.FLAGS.keep_compiled:
+        compiled.keep(_cache_dir())
     try:
         experiment = loop.prepare(command_line.to_config(), _cache_dir())
     except _REFUSED as error:
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _cache_dir() -> str:
-    """Returns the folder for decoded datasets, following the XDG convention."""
+    """Returns the folder for decoded datasets and compiled programs, following the XDG convention."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(base, "ntk_al")
 

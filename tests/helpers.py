@@ -104,11 +104,14 @@ def plain_gram(net, x1, x2, readout="first_logit"):
     return np.array([[np.dot(r1, r2) for r2 in rows2] for r1 in rows1])
 
 
-def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge):
+def naive_scores(
+    theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge, noise=None
+):
     """Scores by solving Eq. 11 afresh for each candidate and label; points are [L, E, U]."""
     n, e = num_labeled, num_eval
     labeled, evaluation = np.arange(n), np.arange(n, n + e)
-    noise = ridge * np.diagonal(theta)[:n].mean()
+    if noise is None:
+        noise = ridge * np.diagonal(theta)[:n].mean()
 
     def after(j, y):
         """Outputs at the evaluation points once j is labeled as y."""
@@ -122,6 +125,8 @@ def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, re
             logits[evaluation],
         )
 
+    if criterion == "variance":
+        return plain_variance_removed(theta, noise, labeled, evaluation, range(n + e, len(theta)))
     before = logits[evaluation]
     if reference == "linearized":
         before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
@@ -132,6 +137,18 @@ def naive_scores(theta, logits, targets, *, num_labeled, num_eval, criterion, re
         ],
         np.float64,
     )
+
+
+def plain_variance_removed(theta, noise, labeled, evaluation, candidates):
+    """The sum of the posterior variances before each candidate is labeled, minus that after."""
+
+    def total(known):
+        a = theta[np.ix_(known, known)] + noise * np.eye(len(known))
+        cross = theta[np.ix_(evaluation, known)]
+        prior = theta[np.ix_(evaluation, evaluation)]
+        return np.trace(prior - cross @ np.linalg.solve(a, cross.T))
+
+    return np.array([total(labeled) - total(np.append(labeled, j)) for j in candidates])
 
 
 def output_change(after, before):
@@ -146,7 +163,7 @@ PLAIN_CRITERIA = {
     "eer": lambda after, _, p: -sum(p[y] * entropy(softmax(after(y))).sum() for y in range(len(p))),
     "flips": lambda after, before, p: (after(p.argmax()).argmax(1) != before.argmax(1)).sum(),
 }
-"""Each criterion in its plainest form: outputs after a label, outputs before, p(y | x_j)."""
+"""Each criterion of labels in its plainest form: outputs after, outputs before, p(y | x_j)."""
 
 
 def softmax(logits):

@@ -42,6 +42,7 @@ def split(batch_size: int, *arrays: PyTree) -> Iterator[tuple[int, tuple[PyTree,
       batch of each array.
     """
     num_rows = examples.count(arrays)
+    arrays = examples.on_host(arrays)
     if num_rows < batch_size:
         filled = examples.fill(arrays, min(batch_size, bucket(num_rows)))
         yield 0, examples.on_devices(filled)
@@ -78,5 +79,4 @@ def map_batches(
         # jit, the function may return tracers whatever its arguments are.
         part = part if checks.is_traced(part) else np.asarray(part)
         rows.append(part[repeated:][:num_rows])
-    xp = jnp if checks.is_traced(rows) else np
-    return jnp.asarray(xp.concatenate(rows))
+    return jnp.concatenate(rows) if checks.is_traced(rows) else jax.device_put(np.concatenate(rows))

@@ -67,17 +67,58 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
     """
     if is_traced(x) or not jnp.issubdtype(x.dtype, jnp.inexact):
         return
-    if isinstance(x, np.ndarray):
-        bad = ~np.isfinite(x)
-    else:
-        if bool(jnp.isfinite(x).all()):
-            return
-        bad = ~np.isfinite(np.asarray(x))
+    on_host = isinstance(x, np.ndarray) or jax.default_backend() == "cpu"
+    if not on_host and bool(jnp.isfinite(x).all()):
+        return
+    # On the host nothing is compiled for the shape.
+    bad = ~np.isfinite(np.asarray(x))
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
             f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. "
             + hint
+        )
+
+
+def key(name: str, key: object) -> None:
+    """Raises TypeError unless ``key`` is one PRNG key, of the new style or of the old one."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape == ():
+            return
+        found = f"{key.shape} keys"
+    elif isinstance(key, jax.Array | np.ndarray):
+        if key.dtype == np.uint32 and key.shape == (2,):
+            return
+        found = f"an array of dtype {key.dtype} and shape {key.shape}"
+    else:
+        found = repr(key)
+    raise TypeError(f"{name} must be a PRNG key, got {found}; make one with jax.random.key(0)")
+
+
+_TO_NUMPY = {"pandas": ".to_numpy()", "polars": ".to_numpy()", "torch": ".numpy()"}
+"""How the arrays of other libraries become NumPy arrays."""
+
+
+def array(name: str, x: object) -> None:
+    """Raises TypeError unless ``x`` is a NumPy or JAX array that does not hold Python objects.
+
+    Example:
+      >>> array("x", [1, 2])
+      Traceback (most recent call last):
+      TypeError: x must be a NumPy or JAX array, got list
+    """
+    library = type(x).__module__.partition(".")[0]
+    if library in _TO_NUMPY:
+        raise TypeError(
+            f"{name} must be a NumPy or JAX array, got a {library} {type(x).__name__}; "
+            f"pass {name}{_TO_NUMPY[library]}"
+        )
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
+    if x.dtype == object:
+        raise TypeError(
+            f"{name} holds Python objects (dtype object). If they are arrays, they must have one "
+            f"shape: np.stack({name}); if they are numbers, write {name}.astype(float)"
         )
 
 
@@ -103,8 +144,7 @@ def batch(name: str, x: ArrayLike, *, axes: int = 1) -> None:
       TypeError: if ``x`` is not an array.
       ValueError: if it is not a batch, or is empty.
     """
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
+    array(name, x)
     if x.ndim < axes:
         raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
     if x.shape[0] == 0:
@@ -141,11 +181,30 @@ def one_output_a_class(num_outputs: int) -> None:
 
 
 def labels(name: str, y: ArrayLike) -> ArrayLike:
-    """Returns labels as an array; raises TypeError if they are neither an array nor a list."""
+    """Returns labels as an array.
+
+    Args:
+      name: the name of ``y`` in messages.
+      y: an array or a list.
+
+    Raises:
+      TypeError: if they are neither an array nor a list, or are strings or other objects.
+      ValueError: if a list is ragged.
+    """
     if isinstance(y, list | tuple):
-        y = np.asarray(y)
-    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
-        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+        try:
+            y = np.asarray(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is a ragged list, but every example needs a label of the same length"
+            ) from error
+    values = np.ravel(y)[:1].tolist() if isinstance(y, np.ndarray) else []
+    if any(isinstance(value, str | bytes) for value in values):
+        raise TypeError(
+            f"{name} holds strings; encode them as class ids: "
+            f"classes, {name} = np.unique({name}, return_inverse=True)"
+        )
+    array(name, y)
     return y
 
 
@@ -165,6 +224,12 @@ def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
             f"{name} must be class ids in 0..{num_classes - 1}, one for each of the "
             f"{num_classes} outputs, got values from {low} to {high}"
         )
+
+
+def numbers(y: ArrayLike) -> Array:
+    """Converts to the default float dtype; on the host, where nothing is compiled for a shape."""
+    dtype = jnp.result_type(float)
+    return jnp.asarray(y, dtype) if is_traced(y) else jax.device_put(np.asarray(y, dtype))
 
 
 def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
@@ -195,7 +260,7 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
                 f"for each output of the network, got {y.shape}; class ids are [N], not [N, 1]"
             )
         finite(name, y)
-        return jnp.asarray(y, jnp.result_type(float))
+        return numbers(y)
     if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
         raise TypeError(
             f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
@@ -203,4 +268,6 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
         )
     count(name, y, num_examples)
     class_ids(name, y, num_classes)
-    return jax.nn.one_hot(y, num_classes)
+    if is_traced(y):
+        return jax.nn.one_hot(y, num_classes)
+    return numbers(np.eye(num_classes, dtype=np.int8)[np.asarray(y)])

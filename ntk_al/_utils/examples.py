@@ -72,8 +72,18 @@ def num_bytes(x: PyTree) -> int:
 
 
 def on_devices(x: PyTree) -> PyTree:
-    """Puts examples on the default device."""
-    return jax.tree.map(jnp.asarray, x)
+    """Puts examples on the default device; unlike ``jnp.asarray``, this compiles nothing."""
+    return jax.device_put(x)
+
+
+def on_host(x: PyTree) -> PyTree:
+    """Copies examples to the host, unless they are traced: there, slices compile nothing."""
+
+    def copied(a: ArrayLike) -> ArrayLike:
+        is_key = jnp.issubdtype(a.dtype, jax.dtypes.prng_key)  # NumPy has no PRNG keys
+        return a if is_key else np.asarray(a)
+
+    return x if checks.is_traced(x) else jax.tree.map(copied, x)
 
 
 def check(name: str, x: PyTree) -> None:

@@ -16,7 +16,7 @@ from ntk_al.lookahead import scoring
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
-from ntk_al.lookahead.problem import Problem
+from ntk_al.lookahead.problem import Problem, difference
 from ntk_al.network import Network
 from ntk_al.network.features import last_features
 from ntk_al.types import Array, ArrayLike, GramBlocks
@@ -195,7 +195,7 @@ class CandidateSet:
     def residual(self) -> Array:
         """R = Y − f(X_L) before any label was revealed within the query, ``[L, C]``."""
         logits = self.labeled_logits
-        return checks.targets("y_labeled", self.y_labeled, *logits.shape) - logits
+        return difference(checks.targets("y_labeled", self.y_labeled, *logits.shape), logits)
 
     @property
     def problem(self) -> Problem:

@@ -6,13 +6,9 @@ import dataclasses
 
 from ntk_al._utils import checks
 from ntk_al.lookahead import ScoreOptions
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from ntk_al.lookahead.options import BATCH_MODES
 from ntk_al.training import TrainingConfig
-
-BATCH_MODES = {
-    "top_k": "the k highest scores",
-    "greedy": "one at a time, each conditioned on the pseudo-labels of the earlier picks",
-}
-"""How a look-ahead strategy turns scores into a batch."""
 
 RETRAINING = TrainingConfig(epochs=15, learning_rate=0.01)
 """How ``naive`` retrains for each candidate: from the trained weights, so at a tenth of the usual
@@ -36,8 +32,8 @@ class LookaheadOptions(ScoreOptions):
 
     Raises:
       TypeError: see ``ScoreOptions``.
-      ValueError: if ``batch_mode`` is unknown, or the task is not classification; see also
-        ``ScoreOptions``.
+      ValueError: if ``batch_mode`` is unknown, the criterion does not depend on labels, or the task
+        is not classification; see also ``ScoreOptions``.
     """
 
     batch_mode: str = "top_k"
@@ -47,6 +43,11 @@ class LookaheadOptions(ScoreOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.one_of("batch_mode", self.batch_mode, BATCH_MODES)
+        if self.criterion not in LABEL_CRITERIA:
+            raise ValueError(
+                f"criterion={self.criterion!r} does not depend on labels, so no strategy takes it; "
+                "the strategy ev_gp is that criterion in greedy batches"
+            )
         if self.task != "classification":
             raise ValueError(
                 f"strategies query class ids, so they do not take task={self.task!r}; "

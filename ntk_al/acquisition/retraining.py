@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.lookahead.criteria import CRITERIA, Evaluation
+from ntk_al.lookahead.criteria import LABEL_CRITERIA, Evaluation
 from ntk_al.lookahead.outcomes import Retrained
 from ntk_al.network import Network
 
@@ -30,7 +30,7 @@ def scores(candidates: CandidateSet, train: Train) -> np.ndarray:
       candidates: the candidates; ``candidates.options.criterion`` names the criterion.
       train: trains the network on one more example.
     """
-    criterion, logits = CRITERIA[candidates.options.criterion], candidates.network_logits
+    criterion, logits = LABEL_CRITERIA[candidates.options.criterion], candidates.network_logits
     x_eval, before = candidates.x, logits
     if candidates.x_eval is not None:
         x_eval, before = candidates.x_eval, jnp.asarray(candidates.problem.eval_logits)

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.lookahead.factorization import Factor
 from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.greedy import significant
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array, ArrayLike
 
@@ -89,8 +91,10 @@ class Strategy:
           The ids of the k chosen candidates, and the utility of every candidate.
 
         Raises:
+          TypeError: if ``key`` is not a PRNG key.
           ValueError: if k < 1 or fewer than k candidates are available.
         """
+        checks.key("key", key)
         candidates.check_choice(k)
         return self.choose(key, candidates, k)
 
@@ -111,7 +115,7 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = Fa
         utility_key, tie_key = jax.random.split(key)
         values, diagnostics = utility(utility_key, candidates)
         utilities = _masked(values, available)
-        order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -_significant(utilities)))
+        order = np.lexsort((uniform_by_id(tie_key, candidates.ids), -significant(utilities)))
         # An available candidate with utility −inf still precedes those that are not available.
         order = order[np.argsort(~available[order], kind="stable")]
         return Selection(candidates.ids[order[:k]], utilities, dict(diagnostics))
@@ -196,12 +200,6 @@ def facts(fitted: Posterior | FullPosterior | Factor) -> dict[str, float]:
 @jax.jit
 def _uniform_by_id(key: Array, ids: Array) -> Array:
     return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(ids)
-
-
-def _significant(values: np.ndarray, digits: int = 6) -> np.ndarray:
-    """Rounds values, so that copies of an example tie although their positions change rounding."""
-    mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(mantissa, digits), exponent)
 
 
 def _masked(values: ArrayLike, available: np.ndarray) -> np.ndarray:

@@ -1,16 +1,21 @@
 """Look-ahead: scores for how much each possible label would change the retrained network."""
 
 from ntk_al.lookahead.criteria import CRITERIA
-from ntk_al.lookahead.options import ALL_LOGITS, REFERENCES, ScoreOptions
+from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, REFERENCES, ScoreOptions
 from ntk_al.lookahead.scoring import score, score_posterior
+from ntk_al.lookahead.selection import Diagnostics, Selection, select
 from ntk_al.lookahead.tasks import TASKS
 
 __all__ = [
     "ALL_LOGITS",
+    "BATCH_MODES",
     "CRITERIA",
     "REFERENCES",
     "TASKS",
+    "Diagnostics",
     "ScoreOptions",
+    "Selection",
     "score",
     "score_posterior",
+    "select",
 ]

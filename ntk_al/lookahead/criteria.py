@@ -1,9 +1,9 @@
 """Criteria: each turns the change that a label would cause into a number.
 
-A criterion measures the outputs that would follow a label. It takes either the most likely label or
-the expectation over all labels. It sees one candidate at a time and does not depend on how the
-outputs are predicted (see ``Outcome``). To add a criterion, write a measure and add a row to
-``CRITERIA``.
+A criterion sees one candidate at a time. Most measure the outputs that would follow a class label,
+either the most likely one or in expectation over all of them, and do not depend on how the outputs
+are predicted (see ``Outcome``). To add one, write a measure and add a row to ``LABEL_CRITERIA``.
+``tasks`` says which criteria fit which task.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ class Evaluation:
     Attributes:
       mean: outputs of the retrained linearized network, ``[E, C]``.
       offset: mean − f, ``[E, C]``, or zero if changes are measured from the mean itself.
+      weight: 1 for a point and 0 for padding, ``[E]``; ``None`` if there is no padding.
     """
 
     mean: Array
     offset: Array
+    weight: Array | None = None
 
 
 class Outcome(Protocol):
@@ -49,7 +51,19 @@ class Outcome(Protocol):
         ...
 
 
-Rule = Callable[[Evaluation, Outcome], Array]
+class GaussianOutcome(Outcome, Protocol):
+    """An outcome whose label is predicted by a Gaussian process: N(mean(x_j), S_jj + λ)."""
+
+    def expected_output_change(self, evaluation: Evaluation) -> Array:
+        """E_y Σ_x ‖f⁺(x) − f(x)‖₂ over the evaluation points, for a real-valued label y."""
+        ...
+
+    def variance_removed(self) -> Array:
+        """By how much any label lowers the variance, summed over points, averaged over outputs."""
+        ...
+
+
+Rule = Callable[[Evaluation, GaussianOutcome], Array]
 """A function from the evaluation points and the outcome of one candidate to its score."""
 
 Measure = Callable[[Evaluation, Outcome, Array], Array]
@@ -73,8 +87,13 @@ class Criterion:
 
       >>> from ntk_al.lookahead.outcomes import RankOne
       >>> evaluation = Evaluation(mean=jnp.zeros((3, 2)), offset=jnp.zeros((3, 2)))
-      >>> gain, logits = jnp.array([1.0, 0.5, 0.0]), jnp.array([0.2, 0.1])
-      >>> print(CRITERIA["mlmoc"](evaluation, RankOne(gain, mean=jnp.zeros(2), logits=logits)))
+      >>> outcome = RankOne(
+      ...     gain=jnp.array([1.0, 0.5, 0.0]),
+      ...     mean=jnp.zeros(2),
+      ...     logits=jnp.array([0.2, 0.1]),
+      ...     variance=jnp.array(1.0),
+      ... )
+      >>> print(CRITERIA["mlmoc"](evaluation, outcome))
       1.5
     """
 
@@ -100,7 +119,9 @@ def output_change(evaluation: Evaluation, outcome: Outcome, label: Array) -> Arr
 
 def negative_entropy(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
     """−Σ_x entropy(softmax f⁺(x)) (Eq. 2); it does not depend on the reference."""
-    return -entropy(outcome.after(evaluation, label)).sum()
+    of_points = entropy(outcome.after(evaluation, label))
+    # Other criteria sum changes, and nothing changes at a padded point.
+    return -(of_points if evaluation.weight is None else evaluation.weight * of_points).sum()
 
 
 def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
@@ -113,13 +134,27 @@ def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
     return (after.argmax(1) != before.argmax(1)).sum().astype(after.dtype)
 
 
-CRITERIA: dict[str, Criterion] = {
+def variance(evaluation: Evaluation, outcome: GaussianOutcome) -> Array:
+    """Σ_x S(x, x_j)² / (S_jj + λ), by how much a label lowers the variance at the points x.
+
+    It depends neither on labels nor on the reference. With all candidates as evaluation points,
+    this is the choice of Cohn, Ghahramani and Jordan 1996, "Active learning with statistical
+    models" (JAIR 4), for a Gaussian process.
+    """
+    del evaluation
+    return outcome.variance_removed()
+
+
+LABEL_CRITERIA: dict[str, Criterion] = {
     "mlmoc": Criterion(output_change, expected=False),  # most likely model output change
     "emoc": Criterion(output_change, expected=True),  # expected model output change
     "eer": Criterion(negative_entropy, expected=True),  # expected error reduction
     "flips": Criterion(flipped, expected=False),
 }
-"""All criteria by name."""
+"""Criteria that measure the outputs after a class label, by name."""
+
+CRITERIA: dict[str, Rule] = {**LABEL_CRITERIA, "variance": variance}
+"""All criteria for classes by name."""
 
 
 def entropy(logits: Array) -> Array:

@@ -14,6 +14,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntk_al._utils import checks, float64
 from ntk_al.types import Array, ArrayLike
@@ -57,8 +58,8 @@ class Factor:
           cross: Θ(L, x), ``[L, N]``.
           logits: f(x), ``[N, C]``.
         """
-        with float64.widest(self, cross, logits) as dtype:
-            return _at(self, jnp.asarray(cross, dtype), jnp.asarray(logits, dtype))
+        with float64.widest(self, cross, logits):
+            return _at(self, cross, logits)
 
 
 @jax.tree_util.register_dataclass
@@ -78,7 +79,13 @@ class Points:
     whitened: Array
 
 
-def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) -> Factor:
+def factorize(
+    labeled: ArrayLike,
+    residual: ArrayLike,
+    *,
+    ridge: float = RIDGE,
+    num_labeled: int | None = None,
+) -> Factor:
     """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).
 
     If A is not numerically positive definite, the ridge is multiplied by ten until it is.
@@ -87,6 +94,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
       labeled: Θ(L, L), ``[L, L]``.
       residual: R = Y − f(X_L), ``[L, C]``.
       ridge: λ divided by the mean of diag Θ(L, L), at least 0.
+      num_labeled: how many rows are labeled points, if the others are zero, see ``padding``.
 
     Returns:
       The factor of A, from which ``Factor.at`` makes the posterior at any points.
@@ -104,9 +112,10 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
         )
     if not checks.is_traced(ridge):
         checks.at_least("ridge", ridge, 0)
-    with float64.widest(labeled, residual, ridge) as dtype:
-        factor = _factorize(jnp.asarray(labeled, dtype), jnp.asarray(residual, dtype), ridge)
-    if not checks.is_traced(factor) and not bool(jnp.isfinite(factor.cholesky).all()):
+    num_labeled = len(residual) if num_labeled is None else num_labeled
+    with float64.widest(labeled, residual, ridge):
+        factor = _factorize(labeled, residual, ridge, num_labeled)
+    if not checks.is_traced(factor) and not np.isfinite(np.asarray(factor.cholesky)).all():
         raise ValueError(
             "the kernel of the labeled set is not positive definite even with a ridge of "
             f"{float(factor.ridge):g}. Likely causes: the network has diverged (NaN), its "
@@ -116,7 +125,7 @@ def factorize(labeled: ArrayLike, residual: ArrayLike, *, ridge: float = RIDGE) 
         )
     if not checks.is_traced(factor, ridge):
         used, number = float(factor.ridge), float(factor.condition_number)
-        _log.info("%d labels: ridge %.3g, condition number about %.3g", len(residual), used, number)
+        _log.info("%d labels: ridge %.3g, condition number about %.3g", num_labeled, used, number)
         if used > 1.01 * ridge:
             warnings.warn(
                 f"the kernel of the labeled set is not positive definite with ridge={ridge:g}, so "
@@ -148,24 +157,31 @@ def variance(points: Points, diagonal: ArrayLike) -> Array:
 
 
 @jax.jit
-def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
-    mean_diagonal = jnp.diagonal(theta).mean()
+def _factorize(theta: Array, residual: Array, ridge: Array, num_labeled: Array) -> Factor:
+    theta, residual = float64.to_default((theta, residual))
+    mean_diagonal = jnp.diagonal(theta).sum() / num_labeled
     identity = jnp.eye(len(theta), dtype=theta.dtype)
     ridge = jnp.asarray(ridge, theta.dtype)
+    # Padded rows get the mean of the diagonal, which no condition number notices.
+    is_padding = jnp.arange(len(theta)) >= num_labeled
+    theta = theta + jnp.diag(jnp.where(is_padding, mean_diagonal, 0))
 
     def cholesky(ridge: Array) -> Array:
         return jnp.linalg.cholesky(theta + ridge * mean_diagonal * identity)
 
-    def failed(state: tuple[Array, Array]) -> Array:
+    def failed(state: tuple[Array, Array, Array]) -> Array:
         # JAX's Cholesky silently returns NaN if the matrix is not positive definite.
-        ridge, factor = state
-        return ~jnp.isfinite(factor).all() & (ridge < _LARGEST_RIDGE)
+        ridge, factor, is_first = state
+        return ~jnp.isfinite(factor).all() & (is_first | (ridge < _LARGEST_RIDGE))
 
-    def retry(state: tuple[Array, Array]) -> tuple[Array, Array]:
-        ridge = jnp.maximum(10 * state[0], _SMALLEST_RETRY)
-        return ridge, cholesky(ridge)
+    def attempt(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        ridge, _, is_first = state
+        ridge = jnp.where(is_first, ridge, jnp.maximum(10 * ridge, _SMALLEST_RETRY))
+        return ridge, cholesky(ridge), jnp.array(False)
 
-    ridge, factor = jax.lax.while_loop(failed, retry, (ridge, cholesky(ridge)))
+    # The loop begins with a failed attempt, so that the factorization is compiled only once.
+    nothing = (ridge, jnp.full_like(theta, jnp.nan), jnp.array(True))
+    ridge, factor, _ = jax.lax.while_loop(failed, attempt, nothing)
     noise = ridge * mean_diagonal
     return Factor(
         cholesky=factor,
@@ -178,23 +194,20 @@ def _factorize(theta: Array, residual: Array, ridge: Array) -> Factor:
 
 def _condition_number(a: Array, cholesky: Array) -> Array:
     """λ_max from power iteration divided by λ_min from inverse iteration; never too large."""
-    start = jax.random.normal(jax.random.key(0), (len(a),), a.dtype)
+    start = jnp.cos(jnp.arange(len(a), dtype=a.dtype))  # hardly orthogonal to any eigenvector
 
-    def largest(_: int, v: Array) -> Array:
-        v = _matmul(a, v)
-        return v / jnp.linalg.norm(v)
+    def step(_: int, vectors: tuple[Array, Array]) -> tuple[Array, Array]:
+        high, low = vectors
+        high, low = _matmul(a, high), jax.scipy.linalg.cho_solve((cholesky, True), low)
+        return high / jnp.linalg.norm(high), low / jnp.linalg.norm(low)
 
-    def smallest(_: int, v: Array) -> Array:
-        v = jax.scipy.linalg.cho_solve((cholesky, True), v)
-        return v / jnp.linalg.norm(v)
-
-    high = jax.lax.fori_loop(0, _POWER_ITERATIONS, largest, start)
-    low = jax.lax.fori_loop(0, _POWER_ITERATIONS, smallest, start)
+    high, low = jax.lax.fori_loop(0, _POWER_ITERATIONS, step, (start, start))
     return _matmul(high, _matmul(a, high)) / _matmul(low, _matmul(a, low))
 
 
 @jax.jit
 def _at(factor: Factor, cross: Array, logits: Array) -> Points:
+    cross, logits = float64.to_default((cross, logits))  # the widest, in the caller's block
     whitened = jax.scipy.linalg.solve_triangular(factor.cholesky, cross, lower=True)
     return Points(
         logits=logits, mean=logits + _matmul(whitened.T, factor.residual), whitened=whitened

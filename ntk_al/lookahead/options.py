@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 
 from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
+from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.factorization import RIDGE
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import READOUTS
@@ -17,6 +18,12 @@ REFERENCES = ("network", "linearized")
 
 ALL_LOGITS = "all_logits"
 """The value of ``readout`` that selects the LC × LC kernel of all logits, for small problems."""
+
+BATCH_MODES = {
+    "top_k": "the k highest scores",
+    "greedy": "one at a time, each conditioned on the pseudo-labels of the earlier picks",
+}
+"""How scores become a batch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +65,12 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         checks.one_of("task", self.task, TASKS)
-        checks.one_of("criterion", self.criterion, TASKS[self.task].criteria)
+        checks.one_of("criterion", self.criterion, CRITERIA)
+        if self.criterion not in (fitting := TASKS[self.task].criteria):
+            raise ValueError(
+                f"criterion={self.criterion!r} is about classes and does not fit "
+                f"task={self.task!r}; these do: {', '.join(sorted(fitting))}"
+            )
         checks.one_of("readout", self.readout, (*READOUTS, ALL_LOGITS))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.one_of("precision", self.precision, PRECISIONS)

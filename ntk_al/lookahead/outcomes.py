@@ -12,7 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al.lookahead.criteria import Evaluation, Outcome
+from ntk_al.lookahead.expected_norm import expected_norm
 from ntk_al.types import Array
+
+# Inside a caller's jit the operands are float32, which recent GPUs would round to TF32.
+_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 @jax.tree_util.register_dataclass
@@ -26,11 +30,13 @@ class RankOne:
       gain: w(x, j) at every evaluation point, ``[U, E]``.
       mean: mean(x_j), ``[U, C]``.
       logits: f(x_j) of the network, ``[U, C]``.
+      variance: S_jj + λ, the variance of a label of x_j, ``[U]``.
     """
 
     gain: Array
     mean: Array
     logits: Array
+    variance: Array
 
     def after(self, evaluation: Evaluation, label: Array) -> Array:
         """mean⁺(x) = mean(x) + w(x, j) e_j."""
@@ -42,6 +48,16 @@ class RankOne:
         squared = jnp.square(b).sum(1) + 2 * w * _dot(b, e) + jnp.square(w) * _dot(e, e)
         return jnp.sqrt(jnp.maximum(squared, 0)).sum()
 
+    def expected_output_change(self, evaluation: Evaluation) -> Array:
+        """E Σ_x ‖b(x) + w(x, j) e‖₂ over e ~ N(0, (S_jj + λ) I)."""
+        b = jnp.square(evaluation.offset).sum(1, keepdims=True)
+        spread = self.variance * jnp.square(self.gain)[:, None]
+        return expected_norm(b, spread, copies=evaluation.offset.shape[1]).sum()
+
+    def variance_removed(self) -> Array:
+        """Σ_x w(x, j) S(x, x_j), the same for every output."""
+        return self.variance * jnp.square(self.gain).sum()
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +68,13 @@ class RankC:
       gain: W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ at every evaluation point, ``[U, E, C, C]``.
       mean: mean(x_j), ``[U, C]``.
       logits: f(x_j) of the network, ``[U, C]``.
+      variance: S_jj + λI, the covariance of a label of x_j, ``[U, C, C]``.
     """
 
     gain: Array
     mean: Array
     logits: Array
+    variance: Array
 
     def after(self, evaluation: Evaluation, label: Array) -> Array:
         """mean⁺(x) = mean(x) + W(x, j) e_j."""
@@ -65,6 +83,22 @@ class RankC:
     def output_change(self, evaluation: Evaluation, label: Array) -> Array:
         """Σ_x ‖b(x) + W(x, j) e_j‖₂."""
         return _total_change(self, evaluation, label)
+
+    def expected_output_change(self, evaluation: Evaluation) -> Array:
+        """E Σ_x ‖b(x) + W(x, j) e‖₂ over e ~ N(0, S_jj + λI), along the principal axes of W e."""
+        values, axes = jnp.linalg.eigh(self._spread())
+        along = jnp.einsum("xca,xc->xa", axes, evaluation.offset, precision=_HIGHEST)
+        return expected_norm(jnp.square(along), jnp.maximum(values, 0)).sum()
+
+    def variance_removed(self) -> Array:
+        """Σ_x tr W(x, j) S(x_j, x) / C."""
+        return jnp.einsum("xcc->", self._spread()) / len(self.mean)
+
+    def _spread(self) -> Array:
+        """W (S_jj + λI) Wᵀ at every evaluation point, ``[E, C, C]``."""
+        return jnp.einsum(
+            "xca,ab,xdb->xcd", self.gain, self.variance, self.gain, precision=_HIGHEST
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -101,5 +135,4 @@ def _total_change(outcome: Outcome, evaluation: Evaluation, label: Array) -> Arr
 
 
 def _dot(a: Array, b: Array) -> Array:
-    # Inside a caller's jit the operands are float32, which recent GPUs would round to TF32.
-    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
+    return jnp.dot(a, b, precision=_HIGHEST)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al._utils import checks, float64
-from ntk_al.lookahead.factorization import RIDGE, covariance, factorize
+from ntk_al.lookahead.factorization import RIDGE, Factor, covariance, factorize
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 
@@ -165,11 +165,23 @@ def condition(
     checks.finite("residual", residual)
     checks.finite("logits", logits)
     factor = factorize(blocks.labeled, residual, ridge=ridge)
-    points = factor.at(blocks.labeled_pool, logits)
+    return at_points(factor, blocks.labeled_pool, blocks.eval_pool, logits)
+
+
+def at_points(factor: Factor, cross: ArrayLike, theta: ArrayLike, logits: ArrayLike) -> Posterior:
+    """Computes the posterior at query points from the factorized kernel of the labeled set.
+
+    Args:
+      factor: from ``factorize``.
+      cross: Θ(L, Q), ``[L, Q]``.
+      theta: Θ(Q, Q), ``[Q, Q]``.
+      logits: f at the query points, ``[Q, C]``.
+    """
+    points = factor.at(cross, logits)
     return float64.to_default(
         Posterior(
             mean=points.mean,
-            covariance=covariance(points, points, blocks.eval_pool),
+            covariance=covariance(points, points, theta),
             logits=points.logits,
             noise=factor.noise,
             ridge=factor.ridge,
@@ -178,11 +190,16 @@ def condition(
     )
 
 
+def label_variance(variance: Array, noise: Array) -> Array:
+    """S_jj + λ; if the labels already determine a point, its S_jj is zero up to rounding."""
+    return jnp.maximum(variance, 0) + noise
+
+
 def gain(covariance: Array, variance: Array, noise: Array) -> Array:
     """w(x, j) = S(x, x_j) / (S_jj + λ): how far labeling x_j moves the mean at x, per unit of e_j.
 
-    If the labels already determine a point, its S_jj is zero up to rounding of either sign. Then λ
-    keeps the quotient finite, and if λ is zero, too, the gain is set to zero.
+    If the labels already determine a point, λ keeps the quotient finite, and if λ is zero, too, the
+    gain is set to zero.
 
     Args:
       covariance: S(x, x_j), ``[..., U]``.
@@ -192,7 +209,7 @@ def gain(covariance: Array, variance: Array, noise: Array) -> Array:
     Returns:
       ``[..., U]``.
     """
-    denominator = jnp.maximum(variance, 0) + noise
+    denominator = label_variance(variance, noise)
     positive = denominator > 0
     return jnp.where(positive, covariance / jnp.where(positive, denominator, 1), 0)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ntk_al._utils import checks
+from ntk_al._utils import checks, examples
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array, ArrayLike, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +30,23 @@ class Problem:
     """
 
     network: Network
-    x_labeled: ArrayLike
+    x_labeled: PyTree
     residual: Array
-    x_pool: ArrayLike
+    x_pool: PyTree
     pool_logits: ArrayLike
-    x_eval: ArrayLike | None = None
+    x_eval: PyTree | None = None
     eval_logits: ArrayLike | None = None
     distance: Array | float = 1.0
 
     @property
     def num_candidates(self) -> int | None:
         """U if ``with_one_set`` appends evaluation points; ``None`` if it appends nothing."""
-        return None if self.x_eval is None else len(self.x_pool)
+        return None if self.x_eval is None else self.num_pool
+
+    @property
+    def num_pool(self) -> int:
+        """U, the number of candidates."""
+        return examples.count(self.x_pool)
 
     def with_one_set(self) -> Problem:
         """The problem whose pool is the candidates, followed by the evaluation points, if any."""
@@ -48,8 +55,8 @@ class Problem:
         assert self.eval_logits is not None
         return dataclasses.replace(
             self,
-            x_pool=_joined(self.x_pool, self.x_eval),
-            pool_logits=_joined(self.pool_logits, self.eval_logits),
+            x_pool=examples.stack([self.x_pool, self.x_eval]),
+            pool_logits=examples.stack([self.pool_logits, self.eval_logits]),
             x_eval=None,
             eval_logits=None,
         )
@@ -57,10 +64,10 @@ class Problem:
 
 def check_inputs(
     network: Network,
-    x_labeled: ArrayLike,
+    x_labeled: PyTree,
     y_labeled: ArrayLike,
-    x_pool: ArrayLike,
-    x_eval: ArrayLike | None = None,
+    x_pool: PyTree,
+    x_eval: PyTree | None = None,
     *,
     task: str,
 ) -> Problem:
@@ -80,16 +87,17 @@ def check_inputs(
     if x_eval is not None:
         sets["x_eval"] = x_eval
     for name, x in sets.items():
-        checks.inputs(name, x)
-        checks.same_example_shape("x_labeled", x_labeled, name, x)
+        examples.check(name, x)
+        examples.check_alike("x_labeled", x_labeled, name, x)
     num_outputs = network.check(x_labeled)
     TASKS[task].check(num_outputs)
-    targets = TASKS[task].targets("y_labeled", y_labeled, len(x_labeled), num_outputs)
+    num_labeled = examples.count(x_labeled)
+    targets = TASKS[task].targets("y_labeled", y_labeled, num_labeled, num_outputs)
     logits = {name: network.predict(x) for name, x in sets.items()}
     return Problem(
         network=network,
         x_labeled=x_labeled,
-        residual=targets - logits["x_labeled"],
+        residual=difference(targets, logits["x_labeled"]),
         x_pool=x_pool,
         pool_logits=logits["x_pool"],
         x_eval=x_eval,
@@ -98,5 +106,8 @@ def check_inputs(
     )
 
 
-def _joined(first: ArrayLike, second: ArrayLike) -> Array:
-    return jnp.concatenate([jnp.asarray(first), jnp.asarray(second)])
+def difference(targets: ArrayLike, logits: ArrayLike) -> Array:
+    """Returns targets − logits; on the host, where nothing is compiled for the number of rows."""
+    if checks.is_traced(targets, logits):
+        return jnp.asarray(targets) - logits
+    return jax.device_put(np.asarray(targets) - np.asarray(logits))

@@ -10,8 +10,10 @@ A criterion (``criteria``) turns the step of one candidate into a number.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -25,30 +27,31 @@ from ntk_al._utils.float64 import to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, tiles
 from ntk_al.lookahead.criteria import Evaluation
-from ntk_al.lookahead.factorization import Factor, Points, factorize
+from ntk_al.lookahead.factorization import Factor, factorize
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
 from ntk_al.lookahead.outcomes import RankC, RankOne
+from ntk_al.lookahead.padding import cut, pad
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
-from ntk_al.types import Array, ArrayLike, GramBlocks
+from ntk_al.types import Array, ArrayLike, GramBlocks, PyTree
 
 _FAR_FROM_TARGETS = 0.5  # mean distance per example, relative to a network that knows nothing
 
 
 def score(
     network: Network,
-    x_labeled: ArrayLike,
+    x_labeled: PyTree,
     y_labeled: ArrayLike,
-    x_pool: ArrayLike,
+    x_pool: PyTree,
     *,
     criterion: str = ScoreOptions.criterion,
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
     ridge: float = ScoreOptions.ridge,
-    x_eval: ArrayLike | None = None,
+    x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
@@ -62,9 +65,10 @@ def score(
 
     Args:
       network: a trained network with C outputs; which C fit depends on the task.
-      x_labeled: labeled inputs, ``[L, ...]``.
+      x_labeled: labeled inputs, ``[L, ...]``, or a pytree of arrays with a common first axis.
       y_labeled: their labels. For classification, class ids ``[L]`` or real-valued targets
-        ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``.
+        ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``; for regression,
+        numbers ``[L, C]``, or ``[L]`` if C = 1.
       x_pool: candidates, ``[U, ...]``.
       criterion: how the change of the outputs becomes a score, one of the criteria of the task.
       readout: the scalar whose gradient defines the kernel, see ``ScoreOptions``.
@@ -77,7 +81,8 @@ def score(
       mesh: devices, along an axis named ``pool``, that share the candidates; ``None``: one device.
       task: what outputs and labels mean, a key of ``TASKS``. ``"classification"`` needs an output
         for each class. ``"binary"`` is for a network with one logit f, trained on the targets −1
-        and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2.
+        and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2. ``"regression"`` takes any
+        number of outputs.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN.
@@ -96,15 +101,7 @@ def score(
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         warn_of_large_residual(problem)
-    if readout == ALL_LOGITS:
-        return score_posterior(
-            condition(problem, options),
-            criterion=criterion,
-            reference=reference,
-            num_candidates=problem.num_candidates,
-            task=task,
-        )
-    return score_blocks(problem, kernel_blocks(problem, options), options).scores
+    return scored(problem, options).scores
 
 
 def score_posterior(
@@ -150,17 +147,7 @@ def score_posterior(
             f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
             f"query points is an evaluation point, got {num_candidates}"
         )
-    with widest(belief) as dtype:
-        belief = jax.tree.map(lambda leaf: leaf.astype(dtype), belief)
-        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
-        scores = of_kind(
-            belief,
-            criterion=options.criterion,
-            reference=options.reference,
-            num_candidates=num_candidates,
-            task=options.task,
-        )
-    return to_default(scores)
+    return _score(belief, options, num_query, num_candidates)
 
 
 class Scored(NamedTuple):
@@ -172,27 +159,52 @@ class Scored(NamedTuple):
     """
 
     scores: Array
-    factor: Factor
+    factor: Factor | Posterior | FullPosterior
 
 
-def kernel_blocks(problem: Problem, options: ScoreOptions) -> GramBlocks:
-    """Computes the kernel of a problem.
+def scored(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> Scored:
+    """Computes the scores of a problem by the path that its read-out needs."""
+    if options.readout != ALL_LOGITS:
+        return score_blocks(problem, kernel_blocks(problem, options, on_plan), options)
+    belief = condition(problem, options)
+    return Scored(score_belief(belief, problem, options), belief)
 
-    On a mesh, every device gets the same number of candidates. If they do not divide evenly, the
-    last candidate is repeated; ``score_blocks`` drops the repeats.
+
+def score_belief(
+    belief: Posterior | FullPosterior, problem: Problem, options: ScoreOptions
+) -> Array:
+    """Computes the scores of the candidates of a problem from its posterior, ``[U]``.
+
+    The posterior may be padded if the problem has no separate evaluation points.
     """
-    x_pool = problem.x_pool
-    if options.mesh is not None:
-        x_pool = _fill(x_pool, -len(x_pool) % options.mesh.size)
+    if problem.num_candidates is None:  # there may be padding
+        return cut(_score(belief, options, problem.num_pool, None), problem.num_pool)
+    return _score(belief, options, len(belief.logits), problem.num_candidates)
+
+
+def kernel_blocks(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> GramBlocks:
+    """Computes the kernel of a problem; if values are known, it is padded, see ``padding``.
+
+    Args:
+      problem: the inputs.
+      options: the options of the score.
+      on_plan: called with the plan of the kernel, in words.
+    """
     return unchecked_blocks(
         problem.network,
         problem.x_labeled,
-        x_pool,
+        problem.x_pool,
         problem.x_eval,
         readout=options.readout,
         precision=options.precision,
         memory_budget=options.memory_budget,
         mesh=options.mesh,
+        on_plan=on_plan,
+        padded=not checks.is_traced(problem.network, problem.x_labeled, problem.x_pool),
     )
 
 
@@ -204,35 +216,32 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
       theta: from ``kernel_blocks`` with the same options.
       options: the options of the score.
     """
-    mesh, num_pool = sharding.automatic(options.mesh), len(problem.x_pool)
-    num_filled = theta.labeled_pool.shape[1] - num_pool
-    pool_logits = problem.pool_logits
-    if mesh is not None:
-        pool_logits = _fill(pool_logits, num_filled)
+    mesh = sharding.automatic(options.mesh)
     everywhere = sharding.everywhere(mesh)
-    factor = factorize(everywhere(theta.labeled), problem.residual, ridge=options.ridge)
-    pool = factor.at(everywhere(theta.labeled_pool), pool_logits)
-    evaluation = pool
+    factor = _factorized(problem, everywhere(theta.labeled), options)
+    cross = everywhere(theta.labeled_pool)
+    pool = factor.at(cross, pad(problem.pool_logits, cross.shape[1]))
+    evaluation, num_evaluation = pool, problem.num_pool
     if problem.eval_logits is not None:
-        evaluation = factor.at(everywhere(theta.labeled_eval), problem.eval_logits)
-    elif num_filled:
-        evaluation = Points(
-            pool.logits[:num_pool], pool.mean[:num_pool], pool.whitened[:, :num_pool]
-        )
+        cross = everywhere(theta.labeled_eval)
+        evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
+        num_evaluation = len(problem.eval_logits)
     known = (evaluation, pool, factor.noise)
     if mesh is not None:
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):
         scores = tiles.score_candidates(
             *known,
-            theta.eval_pool[: len(evaluation.mean)],
+            theta.eval_pool,
             theta.pool_diagonal,
+            num_evaluation,
             criterion=options.criterion,
             reference=options.reference,
             task=options.task,
             mesh=mesh,
         )
-    return Scored(to_default(jnp.asarray(everywhere(scores))[:num_pool]), factor)
+    scores = to_default(jnp.asarray(everywhere(scores)))
+    return Scored(cut(scores, problem.num_pool), factor)
 
 
 def condition(
@@ -255,20 +264,38 @@ def condition(
         return full_posterior.condition(blocks, *given, ridge=options.ridge)
     if theta is None or problem.x_eval is not None:
         theta = kernel_blocks(square, options)
-    if options.mesh is not None:
-        num = len(square.x_pool)
-        everywhere = sharding.everywhere(sharding.automatic(options.mesh))
-        parts = (theta.labeled, theta.labeled_pool, theta.eval_pool)
-        labeled, cross, pool = (jnp.asarray(everywhere(part)) for part in parts)
-        theta = GramBlocks.square(labeled, cross[:, :num], pool[:num, :num])
-    return posterior.condition(theta, *given, ridge=options.ridge)
+    belief, num = padded_posterior(square, options, theta), square.num_pool
+    return dataclasses.replace(
+        belief,
+        mean=cut(belief.mean, num),
+        covariance=cut(belief.covariance, num, num),
+        logits=cut(belief.logits, num),
+    )
+
+
+def padded_posterior(problem: Problem, options: ScoreOptions, theta: GramBlocks) -> Posterior:
+    """Computes the posterior at the candidates of a problem, followed by padding.
+
+    Args:
+      problem: a problem without separate evaluation points.
+      options: the options of the score.
+      theta: from ``kernel_blocks`` with the same options.
+    """
+    everywhere = sharding.everywhere(sharding.automatic(options.mesh))
+    cross = jnp.asarray(everywhere(theta.labeled_pool))
+    return posterior.at_points(
+        _factorized(problem, everywhere(theta.labeled), options),
+        cross,
+        jnp.asarray(everywhere(theta.eval_pool)),
+        pad(problem.pool_logits, cross.shape[1]),
+    )
 
 
 def warn_of_large_residual(problem: Problem) -> None:
     """Warns the caller's caller if the network hardly fits its labels."""
     if checks.is_traced(problem.residual):
         return
-    distance = float(jnp.linalg.norm(problem.residual, axis=1).mean())
+    distance = float(np.linalg.norm(np.asarray(problem.residual), axis=1).mean())
     untrained = float(problem.distance)
     if distance > _FAR_FROM_TARGETS * untrained > 0:
         warnings.warn(
@@ -281,23 +308,57 @@ def warn_of_large_residual(problem: Problem) -> None:
         )
 
 
-def _fill(x: ArrayLike, missing: int) -> np.ndarray:
-    """Appends ``missing`` repeats of the last row."""
-    x = np.asarray(x)
-    return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+def _factorized(problem: Problem, labeled: ArrayLike, options: ScoreOptions) -> Factor:
+    residual, num_padded = problem.residual, labeled.shape[0]
+    return factorize(
+        labeled, pad(residual, num_padded), ridge=options.ridge, num_labeled=len(residual)
+    )
+
+
+def _score(
+    belief: Posterior | FullPosterior,
+    options: ScoreOptions,
+    num_query: int,
+    num_candidates: int | None,
+) -> Array:
+    """Scores query points, of which the first ``num_query`` are points and the rest padding."""
+    with widest(belief):
+        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
+        scores = of_kind(
+            belief,
+            num_query,
+            criterion=options.criterion,
+            reference=options.reference,
+            num_candidates=num_candidates,
+            task=options.task,
+        )
+    return to_default(scores)
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_posterior(
-    belief: Posterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
+    belief: Posterior,
+    num_query: Array,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
 ) -> Array:
+    belief = to_default(belief)  # the widest, in the caller's block
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     variance = jnp.diagonal(s)[of_candidates]
     gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
+    weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
     return tiles.evaluate(
-        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
-        RankOne(gain.T, mean[of_candidates], logits[of_candidates]),
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], weight[of_evaluation]),
+        RankOne(
+            gain.T,
+            mean[of_candidates],
+            logits[of_candidates],
+            posterior.label_variance(variance, belief.noise),
+        ),
         criterion=criterion,
         reference=reference,
         task=task,
@@ -306,14 +367,24 @@ def _score_posterior(
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
 def _score_full(
-    belief: FullPosterior, *, criterion: str, reference: str, num_candidates: int | None, task: str
+    belief: FullPosterior,
+    num_query: Array,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
 ) -> Array:
+    del num_query  # this posterior is never padded
+    belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     gain = full_posterior.gain(s[:, :, of_candidates], belief.noise)[:, of_evaluation]
+    own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
+    variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)
     return tiles.evaluate(
         Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
-        RankC(gain, mean[of_candidates], logits[of_candidates]),
+        RankC(gain, mean[of_candidates], logits[of_candidates], variance),
         criterion=criterion,
         reference=reference,
         task=task,

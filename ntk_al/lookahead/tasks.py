@@ -16,6 +16,7 @@ import numpy as np
 from ntk_al._utils import checks
 from ntk_al.lookahead.criteria import CRITERIA, Evaluation, Rule
 from ntk_al.lookahead.outcomes import RankC, RankOne
+from ntk_al.lookahead.regression_criteria import REGRESSION_CRITERIA
 from ntk_al.types import Array, ArrayLike
 
 
@@ -78,18 +79,49 @@ def _signs(name: str, y: ArrayLike, num_examples: int, num_outputs: int) -> Arra
             f"{name} must be class ids 0 and 1, got values from {y.min()} to {y.max()}; for labels "
             f"-1 and +1 write ({name} + 1) // 2"
         )
-    return 2 * jnp.asarray(y, jnp.result_type(float))[:, None] - 1
+    return checks.numbers(2 * y[:, None].astype(jnp.int8) - 1)
 
 
 def _as_two_logits(
     evaluation: Evaluation, candidates: RankOne | RankC
 ) -> tuple[Evaluation, RankOne | RankC]:
     """Replaces one logit f by the two logits h; one gain fits both, because h is affine in f."""
-    gain = candidates.gain[..., 0, 0] if isinstance(candidates, RankC) else candidates.gain
+    gain, variance = candidates.gain, candidates.variance
+    if isinstance(candidates, RankC):
+        gain, variance = gain[..., 0, 0], variance[..., 0, 0]
     return (
-        Evaluation(two_logits(evaluation.mean), evaluation.offset * _SIGNS / 2),
-        RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits)),
+        Evaluation(two_logits(evaluation.mean), evaluation.offset * _SIGNS / 2, evaluation.weight),
+        RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
     )
+
+
+def _numbers(name: str, y: ArrayLike, num_examples: int, num_outputs: int) -> Array:
+    """Checks real-valued targets ``[N, C]``; for C = 1, they may also be ``[N]``."""
+    y = checks.labels(name, y)
+    if not jnp.issubdtype(y.dtype, jnp.number) or jnp.issubdtype(y.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must hold real numbers for task='regression', got {y.dtype}")
+    if y.ndim == 1 and num_outputs == 1:
+        y = y[:, None]
+    if y.shape != (num_examples, num_outputs):
+        raise ValueError(
+            f"{name} must have shape {(num_examples, num_outputs)} for task='regression', one "
+            f"column for each output of the network, got {y.shape}; class ids belong to "
+            "task='classification'"
+        )
+    checks.finite(name, y)
+    return checks.numbers(y)
+
+
+def _from_their_mean(targets: Array) -> Array:
+    """The mean distance of the targets from their mean, the best prediction that ignores x."""
+    xp = jnp if checks.is_traced(targets) else np  # nothing is compiled for the number of labels
+    return xp.linalg.norm(targets - targets.mean(0), axis=1).mean()
+
+
+def _unchanged(
+    evaluation: Evaluation, candidates: RankOne | RankC
+) -> tuple[Evaluation, RankOne | RankC]:
+    return evaluation, candidates
 
 
 TASKS: dict[str, Task] = {
@@ -99,7 +131,7 @@ TASKS: dict[str, Task] = {
         distance=lambda targets: 1.0,
         pseudo_label=lambda f, mean: jax.nn.one_hot(f.argmax(), len(f), dtype=mean.dtype),
         criteria=CRITERIA,
-        view=lambda evaluation, candidates: (evaluation, candidates),
+        view=_unchanged,
     ),
     "binary": Task(
         check=_one_logit,
@@ -108,6 +140,14 @@ TASKS: dict[str, Task] = {
         pseudo_label=lambda f, mean: jnp.where(f > 0, 1, -1).astype(mean.dtype),
         criteria=CRITERIA,
         view=_as_two_logits,
+    ),
+    "regression": Task(
+        check=lambda num_outputs: None,
+        targets=_numbers,
+        distance=_from_their_mean,
+        pseudo_label=lambda f, mean: mean,
+        criteria=REGRESSION_CRITERIA,
+        view=_unchanged,
     ),
 }
 """All tasks by name."""

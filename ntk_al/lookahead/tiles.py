@@ -28,6 +28,7 @@ def score_candidates(
     noise: Array,
     theta: Array,
     diagonal: Array,
+    num_evaluation: Array,
     *,
     criterion: str,
     reference: str,
@@ -42,12 +43,18 @@ def score_candidates(
       noise: λ.
       theta: Θ(E, U), ``[E, U]``.
       diagonal: diag Θ(U, U), ``[U]``.
+      num_evaluation: how many evaluation points there are; the others are padding.
       criterion: one of the criteria of the task.
       reference: a member of ``REFERENCES``.
       task: a key of ``TASKS``.
       mesh: devices that share the candidates; ``None`` means one device.
     """
     wide = evaluation.mean.dtype
+    before = Evaluation(
+        evaluation.mean,
+        evaluation.mean - evaluation.logits,
+        (jnp.arange(len(evaluation.mean)) < num_evaluation).astype(wide),
+    )
 
     def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
         num_candidates = len(pool.mean)
@@ -66,10 +73,16 @@ def score_candidates(
                 logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
             )
             covariance = factorization.covariance(evaluation, candidates, cut(theta, 1))
-            gain = posterior.gain(covariance, cut(variance, 0), noise)
+            of_candidates = cut(variance, 0)
+            gain = posterior.gain(covariance, of_candidates, noise)
             part = evaluate(
-                Evaluation(evaluation.mean, evaluation.mean - evaluation.logits),
-                RankOne(gain.T, candidates.mean, candidates.logits),
+                before,
+                RankOne(
+                    gain.T,
+                    candidates.mean,
+                    candidates.logits,
+                    posterior.label_variance(of_candidates, noise),
+                ),
                 criterion=criterion,
                 reference=reference,
                 task=task,

@@ -139,7 +139,7 @@ def _switch_dropout_on(model: Any) -> tuple[float, ...]:
 
     rates = []
     model.set_attributes(deterministic=False, raise_if_not_found=False)
-    for _, module in nnx.iter_modules(model):
+    for _, module in list(nnx.iter_graph(model)):
         if isinstance(module, nnx.Dropout):
             rates.append(float(module.rate))
             if type(module) is nnx.Dropout:

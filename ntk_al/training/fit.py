@@ -74,7 +74,11 @@ def initialize(key: Array, module: nn.Module, x: PyTree) -> Network:
       key: PRNG key of the initialization.
       module: a Linen module that returns logits.
       x: example inputs, ``[N, ...]``; only their shape and dtype matter.
+
+    Raises:
+      TypeError: if ``key`` is not a PRNG key.
     """
+    checks.key("key", key)
     one = examples.on_devices(examples.take(x, slice(1)))
     return Network(module, _init(key, one, module=Shared(module)))
 
@@ -102,7 +106,7 @@ def fit(
       key: PRNG key for the order of the examples, the augmentation and dropout.
       network: the network at which training starts.
       x: labeled inputs, ``[L, ...]``, on the host.
-      y: class ids ``[L]``, or real targets ``[L, C]``.
+      y: class ids ``[L]``, or real targets ``[L, C]``; also ``[L]`` if C = 1.
       config: the settings of training.
       optimizer: any transformation of optax, including its learning rate, for example
         ``optax.adamw(1e-3)``. It takes the place of SGD with the learning rate, momentum and weight
@@ -115,15 +119,18 @@ def fit(
 
     Raises:
       DivergedError: if the loss or the variables become NaN or infinite.
-      TypeError: if the network, ``x`` or ``y`` has the wrong type.
+      TypeError: if the key, the network, ``x`` or ``y`` has the wrong type.
       ValueError: if inputs or labels do not match the network, or augmentation is requested for
         inputs that are not images.
     """
+    checks.key("key", key)
     examples.check("x", x)
     num_examples = examples.count(x)
-    y = np.asarray(y)
+    y = np.asarray(checks.labels("y", y))
     num_outputs = network.check(x, independent=False)
     parameters.check_any(network)
+    if y.ndim == 1 and num_outputs == 1 and np.issubdtype(y.dtype, np.floating):
+        y = y[:, None]  # the targets of a regression
     if y.ndim == 1:
         checks.one_output_a_class(num_outputs)
     checks.targets("y", y, num_examples, num_outputs)
@@ -188,7 +195,7 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
       ValueError: if there is not one class id for each input.
     """
     examples.check_structure("x", x)
-    y = np.asarray(y)
+    y = np.asarray(checks.labels("y", y))
     if y.shape != (examples.count(x),):
         raise ValueError(
             f"y must be class ids [N] for {examples.count(x)} inputs, got shape {y.shape}"

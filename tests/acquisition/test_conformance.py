@@ -17,7 +17,7 @@ from ntk_al.acquisition import (
     requirements,
     schemes,
 )
-from ntk_al.lookahead import CRITERIA
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.training import TrainingConfig
 from tests import helpers
 
@@ -200,7 +200,7 @@ def test_residual_is_the_norm_of_the_error_of_the_linearized_network():
     )
 
 
-@pytest.mark.parametrize("name", [*CRITERIA, "residual"])
+@pytest.mark.parametrize("name", [*LABEL_CRITERIA, "residual"])
 def test_look_ahead_strategies_report_ridge_and_condition(name):
     diagnostics = STRATEGIES[name](KEY, candidates(ridge=1e-3), 1).diagnostics
     assert diagnostics["ridge"] == pytest.approx(1e-3)
@@ -347,7 +347,7 @@ def test_expected_gradient_length_of_one_readout_is_exact_for_a_linear_model(rea
     np.testing.assert_allclose(utilities, lengths_by_autodiff(given), rtol=1e-4)
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", LABEL_CRITERIA)
 @pytest.mark.quick
 def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     rate = 0.003
@@ -452,7 +452,9 @@ def test_a_moved_network_is_where_the_label_took_the_posterior():
     )
 
 
-@pytest.mark.parametrize("name", [*CRITERIA, "residual", "ev_gp", "naive", "infinite_ntk", "gp"])
+@pytest.mark.parametrize(
+    "name", [*LABEL_CRITERIA, "residual", "ev_gp", "naive", "infinite_ntk", "gp"]
+)
 def test_changes_are_measured_at_the_evaluation_points_before_and_after_a_label(name):
     """With the candidates themselves as evaluation points, nothing changes."""
     plain = candidates()
@@ -466,11 +468,11 @@ def test_changes_are_measured_at_the_evaluation_points_before_and_after_a_label(
         )
 
 
-@pytest.mark.parametrize("name", [*CRITERIA, "ev_gp"])
+@pytest.mark.parametrize("name", [*LABEL_CRITERIA, "ev_gp"])
 def test_few_evaluation_points_give_other_scores_than_the_candidates(name):
     given = replaced(candidates(), x_eval=helpers.images(4, seed=9))
     utilities = STRATEGIES[name](KEY, given, 1).utilities
-    if name in CRITERIA:
+    if name in LABEL_CRITERIA:
         scored = (given.network, given.x_labeled, given.y_labeled, given.x)
         expected = lookahead.score(*scored, criterion=name, x_eval=given.x_eval)
         np.testing.assert_array_equal(utilities, np.asarray(expected, np.float64))

@@ -20,6 +20,7 @@ DOCS = "\n".join(path.read_text() for path in PAGES if path.parent.name == "docs
 OPTIONS = [
     *lookahead.CRITERIA,
     *lookahead.REFERENCES,
+    *lookahead.TASKS,
     *network.READOUTS,
     lookahead.ALL_LOGITS,
     *PRECISIONS,

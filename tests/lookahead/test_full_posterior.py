@@ -11,10 +11,11 @@ import pytest
 
 from ntk_al import Network, kernels, lookahead
 from ntk_al.lookahead import full_posterior, posterior
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from tests import helpers
 
 L, E, U, C = 5, 4, 6, 3
-CASES = list(itertools.product(lookahead.CRITERIA, lookahead.REFERENCES))
+CASES = list(itertools.product(LABEL_CRITERIA, lookahead.REFERENCES))
 
 
 def sets():
@@ -97,6 +98,21 @@ def test_look_ahead_equals_solving_equation_11_with_the_full_kernel_afresh(
     options = {"criterion": criterion, "reference": reference, "ridge": ridge}
     scores = lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, readout="all_logits", **options)
     np.testing.assert_allclose(scores, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_variance_is_what_a_label_of_all_outputs_takes_from_an_output_on_average(x64):
+    net, ridge = helpers.network(dtype=np.float64), 1e-3
+    x_l, y_l, x_u, x_e = sets()
+    x = np.concatenate([x_l, x_e, x_u])
+    theta = plain_full_gram(net, x, x).reshape(len(x) * C, -1)
+    rows = np.arange(len(x) * C).reshape(-1, C)
+    noise = ridge * np.diagonal(theta)[: L * C].mean()
+    expected = helpers.plain_variance_removed(
+        theta, noise, rows[:L].ravel(), rows[L : L + E].ravel(), rows[L + E :]
+    )
+    options = {"criterion": "variance", "ridge": ridge, "readout": "all_logits"}
+    scores = lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, **options)
+    np.testing.assert_allclose(scores, expected / C, rtol=1e-8)
 
 
 def test_without_an_evaluation_set_the_pool_is_evaluated(x64):

@@ -294,7 +294,7 @@ WRONG_VALUES = {
     "y_labeled has 18 NaN": changed(1, np.full((L, 3), np.nan, np.float32)),
 }
 WRONG_TYPES = {
-    "x_pool must be a NumPy or JAX array, got list": changed(2, [1, 2, 3]),
+    "x_pool is a list; make one array": changed(2, [1, 2, 3]),
     r"ids stored as floats write y_labeled.astype\(int\)": changed(1, np.zeros(L, np.float32)),
     "y_labeled must be integer class ids": changed(1, np.zeros(L, bool)),
     "x_pool must hold real numbers": changed(2, np.ones((U, 4, 4, 1), np.complex64)),
@@ -318,7 +318,10 @@ def test_arguments_of_the_wrong_type_are_refused(message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"criterion": "mlmco"}, "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc"),
+        (
+            {"criterion": "mlmco"},
+            "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc, variance",
+        ),
         ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
         ({"reference": "f"}, "known: linearized, network"),
         ({"ridge": -1.0}, "ridge must be a finite number of at least 0"),
@@ -387,7 +390,9 @@ def test_a_network_whose_gradients_vanish_is_explained():
             return jnp.zeros((len(x), 3))
 
     dead = Network(module := Constant(), module.init(jax.random.key(0), helpers.images(1)))
-    with pytest.raises(ValueError, match="the kernel is zero: no parameter of the network Constant"):
+    with pytest.raises(
+        ValueError, match="the kernel is zero: no parameter of the network Constant"
+    ):
         lookahead.score(dead, *sets()[:3])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.greedy import best, greedy
+from ntk_al.lookahead.greedy import best, greedy
 
 _BLOCK = 32  # how many stale bounds are recomputed at a time
 

@@ -28,7 +28,7 @@ from ntk_al.acquisition.strategies.typiclust import typiclust
 from ntk_al.acquisition.strategies.uherding import uherding
 from ntk_al.acquisition.strategies.uncertainty import entropy, least_confidence, margin
 from ntk_al.acquisition.strategy import Strategy, jointly, label_aware, ranked
-from ntk_al.lookahead import CRITERIA
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 
 _FEATURES = ("features",)
 _TWIN = ("infinite_twin",)
@@ -52,7 +52,7 @@ STRATEGIES: dict[str, Strategy] = {
     "maxherding": jointly(maxherding, needs=_FEATURES),
     "uherding": jointly(uherding, needs=_FEATURES),
     # Look-ahead.
-    **{name: label_aware(of_criterion(name)) for name in CRITERIA},
+    **{name: label_aware(of_criterion(name)) for name in LABEL_CRITERIA},
     "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
     "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),

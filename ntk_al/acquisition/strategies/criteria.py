@@ -18,7 +18,7 @@ def of_criterion(name: str) -> Utility:
     that absorbs one label after another.
 
     Args:
-      name: a key of ``lookahead.CRITERIA``.
+      name: a key of ``lookahead.criteria.LABEL_CRITERIA``.
     """
 
     def utility(key: Array, candidates: CandidateSet) -> Utilities:

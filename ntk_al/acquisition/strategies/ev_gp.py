@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.greedy import greedy
 from ntk_al.acquisition.strategy import Choice, facts, uniform_by_id
-from ntk_al.lookahead import full_posterior, posterior
-from ntk_al.lookahead.full_posterior import FullPosterior
-from ntk_al.lookahead.posterior import Posterior
-from ntk_al.types import Array
+from ntk_al.lookahead import score_posterior
+from ntk_al.lookahead.greedy import greedy
+from ntk_al.types import Array, ArrayLike
 
 
 def explained_variance(key: Array, candidates: CandidateSet, k: int) -> Choice:
@@ -33,7 +27,13 @@ def explained_variance(key: Array, candidates: CandidateSet, k: int) -> Choice:
       k: how many to choose.
     """
     belief = candidates.posterior
-    before, utilities = facts(belief), np.asarray(_explained(belief, len(candidates.x)))
+    before = facts(belief)
+
+    def explained(_: np.ndarray) -> ArrayLike:
+        num_candidates = candidates.problem.num_candidates
+        return score_posterior(belief, criterion="variance", num_candidates=num_candidates)
+
+    utilities = explained(candidates.available)
 
     def add(row: int) -> None:
         nonlocal belief
@@ -41,27 +41,9 @@ def explained_variance(key: Array, candidates: CandidateSet, k: int) -> Choice:
 
     rows = greedy(
         k,
-        lambda _: _explained(belief, len(candidates.x)),
+        explained,
         add,
         available=candidates.available,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
     return Choice(rows, utilities, before)
-
-
-@functools.partial(jax.jit, static_argnames="num_candidates")
-def _explained(belief: Posterior | FullPosterior, num_candidates: int) -> Array:
-    """Computes by how much labeling each candidate would lower the variance, ``[U]``."""
-    s = belief.covariance
-    evaluation = slice(num_candidates if num_candidates < len(s) else 0, None)
-    if isinstance(belief, FullPosterior):
-        s = s[:, :, :num_candidates]
-        gain = full_posterior.gain(s, belief.noise)
-        return jnp.einsum(
-            "jxcb,xcjb->j",
-            gain[:, evaluation],
-            s[evaluation],
-            precision=jax.lax.Precision.HIGHEST,
-        )
-    variance, s = jnp.diagonal(s)[:num_candidates], s[evaluation, :num_candidates]
-    return (posterior.gain(s, variance, belief.noise) * s).sum(0)

@@ -10,9 +10,9 @@ import numpy as np
 from ntk_al import kernels
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.greedy import greedy
 from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.lookahead import ALL_LOGITS
+from ntk_al.lookahead.greedy import greedy
 from ntk_al.types import Array, ArrayLike
 
 SKETCH_SIZE = 512

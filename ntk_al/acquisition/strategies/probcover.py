@@ -9,8 +9,8 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import clustering, geometry
 from ntk_al.acquisition.features.feature_space import feature_space
-from ntk_al.acquisition.greedy import greedy
 from ntk_al.acquisition.strategy import Choice, uniform_by_id
+from ntk_al.lookahead.greedy import greedy
 from ntk_al.types import Array
 
 PURITY = 0.95

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ def kernel_blocks(
     memory_budget: int | None = None,
     mesh: Mesh | None = None,
     padded: bool = False,
+    on_plan: Callable[[str], None] | None = None,
 ) -> tuple[list[Array], list[Array]]:
     """Computes the blocks Θ(sets[i], sets[j]) for some pairs (i, j), and some diagonals.
 
@@ -55,6 +56,7 @@ def kernel_blocks(
       mesh: devices that share the work; ``None`` means one device.
       padded: keep the padding of the tiles, filled with zeros, and let their sizes be powers of
         two. Sets of similar sizes then need the same compiled programs.
+      on_plan: called with the plan, in words.
 
     Returns:
       The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``; longer if they are padded.
@@ -69,6 +71,8 @@ def kernel_blocks(
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
+    if on_plan is not None:
+        on_plan(str(plan))
     setting = Setting(readout, demand.product, plan.limits, mesh)
     if mesh is not None:
         network = sharding.replicate(mesh, network)
@@ -192,9 +196,7 @@ def _record(
         x = programs.chunk_of(setting, chunk, tile, start)
         part = programs.keep(setting, group, programs.record(setting, group, network, x))
         if kept is None:
-            kept = jax.tree.map(
-                lambda leaf: setting.zeros((num, *leaf.shape[1:]), leaf.dtype), part
-            )
+            kept = programs.zeros_of_tile(setting, num, part)
         kept = programs.put(setting, kept, part, start)
     assert kept is not None
     return kept

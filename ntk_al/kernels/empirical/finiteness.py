@@ -33,10 +33,11 @@ def check(
     """
     if checks.is_traced(kernel):
         return
-    if not _is_finite(kernel):
+    finite, zero = _inspect(tuple(kernel))
+    if not finite:
         place = _first_not_finite(network, sets, readout)
         raise ValueError(f"the kernel is not finite{place}. {DIVERGED}")
-    if not any(bool(array.any()) for array in kernel):
+    if zero:
         raise ValueError(
             f"the kernel is zero: no parameter of the network {network.name} changes the read-out "
             f"{readout!r} at these inputs. Are all parameters frozen (by stop_gradient, or closed "
@@ -67,6 +68,13 @@ def _recorded(network: Network, x: PyTree, readout: str) -> Iterator[tuple[str, 
             yield f"the gradient of the layer of {name}", gradients
         for leaf, gradient in zip(leaves, factors.leaves, strict=True):
             yield f"the gradient of parameter {leaf.name}", gradient
+
+
+@jax.jit
+def _inspect(arrays: tuple[Array, ...]) -> tuple[Array, Array]:
+    """Returns whether all entries are finite, and whether all are zero."""
+    finite = jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()
+    return finite, ~jnp.stack([array.any() for array in arrays]).any()
 
 
 def _is_finite(arrays: PyTree) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, sharding
@@ -154,10 +156,12 @@ def unchecked_blocks(
     memory_budget: int | None,
     mesh: Mesh | None,
     padded: bool = False,
+    on_plan: Callable[[str], None] | None = None,
 ) -> GramBlocks:
     """``blocks`` without checks, for callers that have already scanned the large inputs.
 
     If ``padded``, every set is filled with zeros up to a size that similar sets share.
+    ``on_plan`` is called with the plan, in words.
     """
     sets: tuple[PyTree, ...] = (x_labeled, x_pool)
     pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
@@ -173,6 +177,7 @@ def unchecked_blocks(
         memory_budget=memory_budget,
         mesh=mesh,
         padded=padded,
+        on_plan=on_plan,
     )
     return GramBlocks(
         labeled=theta[0],

@@ -26,6 +26,9 @@ from jax.extend import core
 from ntk_al._programs.primitives import CONVOLUTION, DOT, GATHER, shaped
 from ntk_al.types import Array, ArrayLike
 
+NO_ROW = -1
+"""The id of a lookup outside of its table."""
+
 
 class LayerRule(Protocol):
     """A hashable rule for one equation.
@@ -183,13 +186,17 @@ class Lookup:
     row_axes: tuple[int, ...]
     num_windows: ClassVar[int] = 1
 
+    def ids(self, x: Array) -> Array:
+        """Returns the rows that are picked, or ``NO_ROW``, ``[N, T]``."""
+        ids = x.reshape(len(x), -1)
+        if self.clips:
+            return jnp.clip(ids, 0, self.num_rows - 1)
+        return jnp.where((ids >= 0) & (ids < self.num_rows), ids, NO_ROW)
+
     def window(self, x: Array, index: ArrayLike | int) -> Array:
         """Returns the one-hot vectors of the ids."""
         del index
-        ids = x.reshape(len(x), -1, 1)
-        if self.clips:
-            ids = jnp.clip(ids, 0, self.num_rows - 1)
-        return jax.nn.one_hot(ids, self.num_rows)
+        return jax.nn.one_hot(self.ids(x)[:, :, None], self.num_rows)
 
     def output_gradients(self, gradients: Array) -> Array:
         """Merges the axes of the positions, and those of a row."""
@@ -248,7 +255,8 @@ def _lookup(equation: core.JaxprEqn, operand: int) -> LayerRule | str:
     if operand != 0:
         return "a parameter as an index"
     rows = tuple(numbers.start_index_map)
-    if len(rows) != 1 or tuple(numbers.collapsed_slice_dims) != rows:
+    one = len(rows) == 1 and tuple(numbers.collapsed_slice_dims) == rows
+    if not one or numbers.operand_batching_dims:
         return "a gather of other parts than rows"
     (axis,) = rows
     if any(size != shape[a] for a, size in enumerate(sizes) if a != axis):

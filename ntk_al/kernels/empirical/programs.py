@@ -135,6 +135,19 @@ def keep(setting: Setting, group: Group, factors: Factors) -> Kept:
     return group.keep(factors, setting.product, setting.limits.workspace)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def zeros_of_tile(setting: Setting, size: int, part: Kept) -> Kept:
+    """Makes room for what is kept of a tile, in the form of what is kept of a chunk."""
+
+    def zeros(leaf: Array) -> Array:
+        room = jnp.zeros((size, *leaf.shape[1:]), leaf.dtype)
+        if setting.mesh is None:
+            return room
+        return jax.lax.with_sharding_constraint(room, NamedSharding(setting.mesh, P(MESH_AXIS)))
+
+    return jax.tree.map(zeros, part)
+
+
 @_program(True, True, False, in_place=True)
 def put(setting: Setting, kept: Kept, part: Kept, start: Array) -> Kept:
     """Writes what is kept of a chunk into what is kept of its tile."""

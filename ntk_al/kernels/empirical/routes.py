@@ -1,4 +1,4 @@
-"""Three exact routes from a layer's factors to its part of the kernel, and their costs.
+"""Four exact routes from a layer's factors to its part of the kernel, and their costs.
 
 Let p and δ be the patches and output gradients of one sample, and p' and δ' those of another. The
 part of the kernel from a layer with parameter W is
@@ -9,7 +9,8 @@ part of the kernel from a layer with parameter W is
 multiplies these matrices. ``unfolded`` computes the second form: it multiplies T×T matrices for
 each pair of samples, which is cheaper if there are few positions. ``shifted`` is cheaper still for
 some convolutions, because their patches overlap: ⟨p_t, p'_s⟩ is a sum, over kernel offsets, of
-shifted windows of a single Gram matrix of pixels.
+shifted windows of a single Gram matrix of pixels. ``matched`` is for lookups, whose patches are
+one-hot vectors: ⟨p_t, p'_s⟩ is 1 where two ids are equal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al.kernels.empirical.factors import Factor, Layer
-from ntk_al.kernels.empirical.layers import Convolution, LayerRule
+from ntk_al.kernels.empirical.layers import NO_ROW, Convolution, LayerRule, Lookup
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
@@ -49,6 +50,8 @@ def cheapest(layer: Layer) -> str:
             pairs_of_pixels * _MULTIPLY_ADD * layer.window_size
             + pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE * (layer.num_windows + 1))
         )
+    if all(isinstance(rule, Lookup) for rule in layer.rules):
+        costs["matched"] = pairs_of_positions * (_MULTIPLY_ADD * c + _ELEMENTWISE)
     return min(costs, key=costs.__getitem__)
 
 
@@ -130,9 +133,36 @@ def shifted(
     return _map_samples(with_all, factor1, pairs, workspace)
 
 
+def matched(
+    layer: Layer, factor1: Factor, factor2: Factor, product: Product, workspace: int
+) -> Array:
+    """``unfolded`` for lookups, by comparing ids."""
+
+    def sides(factor: Factor) -> tuple[Array, Array]:
+        ids, gradients = [], []
+        for rule, x, of_call in zip(layer.rules, *factor, strict=True):
+            assert isinstance(rule, Lookup)
+            ids.append(rule.ids(x))
+            gradients.append(rule.output_gradients(of_call)[:, :, 0])
+        return jnp.concatenate(ids, 1), jnp.concatenate(gradients, 1)
+
+    ids2, gradients2 = sides(factor2)
+
+    def with_all(factor: Factor) -> Array:
+        ids1, gradients1 = sides(factor)
+        same = (ids1[:, :, None, None] == ids2) & (ids1 != NO_ROW)[:, :, None, None]
+        gradient = product("ntc,msc->ntms", gradients1, gradients2)
+        return jnp.where(same, gradient, 0).sum((1, 3))
+
+    positions = gradients2.shape[1]
+    pairs = _FLOAT32_BYTES * _UNFOLDED_MATRICES * positions**2 * len(gradients2)
+    return _map_samples(with_all, factor1, pairs, workspace)
+
+
 PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] = {
     "unfolded": unfolded,
     "shifted": shifted,
+    "matched": matched,
 }
 """The routes other than ``rows``, which work on the factors of pairs of samples."""
 

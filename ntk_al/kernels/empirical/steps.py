@@ -159,7 +159,7 @@ class LayerPairs(_FactorStep):
 
         def of_sample(factor: Factor) -> Array:
             one = jax.tree.map(lambda a: a[None], factor)
-            return routes.unfolded(self.layer, one, one, product, workspace)[0, 0]
+            return self.theta(one, one, product, workspace)[0, 0]
 
         return jax.vmap(of_sample)(factor)
 

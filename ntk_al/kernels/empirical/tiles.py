@@ -60,6 +60,7 @@ class Tiling:
 
     def split(self, x: PyTree) -> dict[Tile, PyTree]:
         """Cuts samples ``[N, ...]`` into tiles; padding repeats the last sample, a valid input."""
+        x = examples.on_host(x)
         starts = range(0, self.num_padded, self.size)
         parts = [examples.take(x, slice(start, start + self.size)) for start in starts]
         parts[-1] = examples.fill(parts[-1], self.size)
@@ -99,7 +100,7 @@ def choose_tiling(
 
 def _choose_bucket(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
     share = math.ceil(num_samples / devices)
-    largest = bucket(share)
+    largest = max(bucket(share), limits.smallest_bucket)
     smallest = min(largest, limits.bucket)
     sizes = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
 

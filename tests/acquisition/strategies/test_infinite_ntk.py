@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
-from ntk_al.lookahead import CRITERIA, REFERENCES
+from ntk_al.lookahead import REFERENCES
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from tests import helpers
 from tests.kernels.infinite.problem import KEY, L, U, candidates, dense_kernel
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", LABEL_CRITERIA)
 def test_infinite_ntk_is_equation_11_solved_afresh_with_the_infinite_kernel(criterion, reference):
     given = candidates(criterion=criterion, reference=reference)
     points = np.r_[: L + U, L : L + U]  # labeled, evaluation points, candidates

@@ -44,3 +44,9 @@ def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:
     values = np.where(allowed, np.asarray(values, np.float64), -np.inf)
     largest = np.flatnonzero(allowed & (values == values.max(where=allowed, initial=-np.inf)))
     return int(largest[tie_breaks[largest].argmax()])
+
+
+def significant(values: np.ndarray, digits: int = 6) -> np.ndarray:
+    """Rounds values, so that copies of an example tie although their positions change rounding."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa, digits), exponent)
