@@ -95,7 +95,7 @@ def test_what_is_no_batch_is_refused(x, error, message):
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.arange(4), ValueError, r"x must be a batch \[N, ...\]"),
+        (np.arange(4.0), ValueError, r"x must be a batch \[N, ...\]"),
         ({"a": NAN}, ValueError, r"x\['a'\] has 1 NaN or infinite entries, .* \(1, 2\)"),
         ((X, X + 0j), TypeError, r"x\[1\] must hold real numbers"),
         ({"a": np.array(["b"])}, TypeError, r"x\['a'\] must hold numbers"),

@@ -15,7 +15,6 @@ from flax import nnx
 
 from ntk_al import Network, training
 from ntk_al.training import TrainingConfig
-from ntk_al.training.schedule import one_cycle
 from tests import helpers
 from tests.network import libraries
 
@@ -268,10 +267,3 @@ def test_leaves_of_params_that_are_no_parameters_stay_as_they_are():
 def test_accuracy_refuses_inputs_that_are_no_batch():
     with pytest.raises(TypeError, match="x is a list"):
         training.accuracy(libraries.function(), X.tolist(), Y)
-
-
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 100])
-def test_one_cycle_is_that_of_optax(num_steps):
-    schedule = optax.cosine_onecycle_schedule(num_steps, 0.3)
-    expected = [float(schedule(step)) for step in range(num_steps)]
-    np.testing.assert_allclose(one_cycle(num_steps, 0.3), expected, rtol=1e-4, atol=1e-7)
