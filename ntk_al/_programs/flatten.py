@@ -1,7 +1,8 @@
 """Flattens a program, so that every use of its parameters is an equation of its own.
 
-Calls are inlined and short scans are unrolled, wherever a parameter enters them. Nothing else
-changes: the flat program computes the same values with the same derivatives.
+``flatten`` inlines calls and unrolls short scans, wherever a parameter enters them; ``inline``
+inlines all calls. Nothing else changes: the flat program computes the same values with the same
+derivatives.
 """
 
 from __future__ import annotations
@@ -40,6 +41,28 @@ def flatten(
         return result
 
     return jax.make_jaxpr(inlined)(*followed, *others)
+
+
+def inline(function: Callable[..., Any], arguments: Sequence[Any]) -> core.ClosedJaxpr:
+    """Traces a function of arrays that returns one array, and inlines all calls."""
+    program = jax.make_jaxpr(function)(*arguments)
+
+    def inlined(*arguments: Any) -> Any:
+        (result,) = _inlined(program, arguments)
+        return result
+
+    return jax.make_jaxpr(inlined)(*arguments)
+
+
+def _inlined(program: core.ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
+    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+    values.update(zip(program.jaxpr.invars, arguments, strict=True))
+    for equation in program.jaxpr.eqns:
+        inputs = [read(atom, values) for atom in equation.invars]
+        is_call = equation.primitive.name in CALLS
+        outputs = _inlined(called(equation), inputs) if is_call else bind(equation, inputs)
+        values.update(zip(equation.outvars, outputs, strict=True))
+    return [read(atom, values) for atom in program.jaxpr.outvars]
 
 
 def _run(

@@ -22,6 +22,8 @@ def count(x: PyTree) -> int:
 
 def take(x: PyTree, rows: Rows) -> PyTree:
     """Returns some of the examples."""
+    if isinstance(rows, list):
+        rows = np.asarray(rows, np.int64)
     return jax.tree.map(lambda a: a[rows], x)
 
 

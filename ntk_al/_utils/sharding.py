@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -50,7 +51,10 @@ def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
     return lambda x: np.asarray(gather(x))
 
 
-def _on_host(leaf: jax.Array) -> ArrayLike:
-    # NumPy has no PRNG keys; where there is one process, any device may hold them.
+def _on_host(leaf: Any) -> Any:
+    # NumPy has no PRNG keys; where there is one process, any device may hold them. Numbers of
+    # Python stay what they are, because arrays of them would be wider than JAX makes them.
+    if not hasattr(leaf, "dtype"):
+        return leaf
     is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return leaf if is_key else np.asarray(leaf)

@@ -43,10 +43,20 @@ class Equinox:
     def train(
         self, params: PyTree, state: PyTree, x: PyTree, key: Array, **arguments: Any
     ) -> tuple[Any, PyTree]:
-        """See ``Definition``; every example gets a PRNG key of its own."""
+        """See ``Definition``; every example gets a PRNG key of its own.
+
+        BatchNorm keeps its running statistics, because only the user knows the name of its axis.
+        """
         import equinox as eqx
 
+        def is_norm(node: Any) -> bool:
+            return isinstance(node, eqx.nn.BatchNorm)
+
+        def switch(node: Any) -> Any:
+            return eqx.nn.inference_mode(node) if is_norm(node) else node
+
         model = eqx.nn.inference_mode(self.model(params, state), value=False)
+        model = jax.tree.map(switch, model, is_leaf=is_norm)
         return _with_keys(model, x, key, takes_key=self.key != "no", **arguments), state
 
     def sample(self, params: PyTree, state: PyTree, x: PyTree, key: Array) -> Any:

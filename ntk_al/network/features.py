@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from ntk_al._programs.flatten import flatten
+from ntk_al._programs.flatten import inline
 from ntk_al._programs.primitives import DOT, run, shaped
 from ntk_al._utils import batches, checks, examples
 from ntk_al.network.network import DIVERGED, Network
@@ -58,8 +58,7 @@ def _features(network: Network, x: PyTree) -> Array:
         network = jax.tree.unflatten(structure, arrays[: len(of_network)])
         return network.logits(jax.tree.unflatten(inputs_structure, arrays[len(of_network) :]))
 
-    # Without parameters to follow, inputs are followed instead: they enter all that matters here.
-    program = flatten(logits, [*of_network, *inputs], [])
+    program = inline(logits, [*of_network, *inputs])
     num_inputs = len(inputs)
     dependent = set(program.jaxpr.invars[len(program.jaxpr.invars) - num_inputs :])
     for equation in program.jaxpr.eqns:

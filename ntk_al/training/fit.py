@@ -95,8 +95,9 @@ def fit(
 ) -> tuple[Network, float]:
     """Trains a network on labeled examples, starting from its current parameters and state.
 
-    Networks of every library are trained alike. Running statistics are updated and dropout is
-    active where the library knows a training mode: in Linen, NNX and, for dropout, Equinox.
+    Networks of every library are trained alike. Dropout is active, and running statistics are
+    updated, where the library knows a training mode: in Linen and NNX. In Equinox, dropout is
+    active, but BatchNorm keeps its running statistics.
 
     Python drives the steps, because convolutions inside a loop primitive run an order of magnitude
     slower on CPUs. All steps have the same shape, so a run compiles only once.

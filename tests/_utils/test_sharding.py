@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from ntk_al import kernels, lookahead
+from ntk_al import Network, kernels, lookahead
 from tests import helpers
+from tests.network import libraries
 from tests.paths import ROOT
 
 PROGRAM = """
@@ -103,3 +105,19 @@ def test_a_mesh_with_another_axis_is_refused():
     mesh = jax.make_mesh((1,), ("batch",))
     with pytest.raises(ValueError, match="must have the one axis 'pool'"):
         kernels.gram(helpers.network(), helpers.images(3), mesh=mesh)
+
+
+@pytest.mark.quick
+def test_networks_with_keys_and_python_numbers_are_replicated():
+    mesh = jax.make_mesh((1,), ("pool",))
+    params = {**libraries.weights(), "power": 2, "scale": 0.5}
+    nets = [
+        Network.from_nnx(libraries.NoisyNnx()),
+        Network.from_function(
+            lambda p, x: p["scale"] * libraries.apply(p, x) ** p["power"], params
+        ),
+    ]
+    x = libraries.inputs()
+    for net in nets:
+        theta = kernels.gram(net, x)
+        np.testing.assert_allclose(kernels.gram(net, x, mesh=mesh), theta, rtol=1e-5)

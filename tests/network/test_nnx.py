@@ -66,14 +66,11 @@ def test_an_nnx_layer_that_is_used_twice_is_one_parameter():
     class Shared(nnx.Module):
         def __init__(self):
             rngs = nnx.Rngs(0)
-            layer = nnx.Linear(libraries.D, libraries.D, rngs=rngs)
-            self.layers = nnx.List([layer, layer])
+            self.first = self.second = nnx.Linear(libraries.D, libraries.D, rngs=rngs)
             self.head = nnx.Sequential(nnx.tanh, nnx.Linear(libraries.D, 3, rngs=rngs))
 
         def __call__(self, x):
-            for layer in self.layers:
-                x = nnx.tanh(layer(x))
-            return self.head(x)
+            return self.head(self.second(nnx.tanh(self.first(x))))
 
     net = Network.from_nnx(Shared())
     assert len(jax.tree.leaves(net.params)) == 4
