@@ -129,16 +129,26 @@ def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
       TypeError: if ``x`` is not an array of real numbers.
       ValueError: if it is not a batch, is empty or has entries that are not finite.
     """
+    batch(name, x, axes=axes)
+    if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool):
+        raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    finite(name, x, hint="Clean or drop these examples.")
+
+
+def batch(name: str, x: ArrayLike, *, axes: int = 1) -> None:
+    """Checks that ``x`` is a non-empty batch, ``[N, ...]``, with enough axes.
+
+    Raises:
+      TypeError: if ``x`` is not an array.
+      ValueError: if it is not a batch, or is empty.
+    """
     array(name, x)
     if x.ndim < axes:
         raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name} is empty: it has shape {x.shape}")
-    if not jnp.issubdtype(x.dtype, jnp.number):
-        raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    finite(name, x, hint="Clean or drop these examples.")
 
 
 def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) -> None:

@@ -44,7 +44,8 @@ def widened(network: Network) -> Network:
     Their values do not change, but gradients are not rounded to two or three digits any more.
     """
     values = parameters(network)
-    wide = [a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in values]
+    single = jnp.dtype(jnp.float32)
+    wide = [a if a.dtype.itemsize >= single.itemsize else a.astype(single) for a in values]
     return replace(network, wide)
 
 

@@ -16,6 +16,7 @@ import optax
 from ntk_al._utils import checks, examples
 from ntk_al.network import Network, parameters
 from ntk_al.network.arguments import inference_arguments
+from ntk_al.network.definition import Shared
 from ntk_al.training import losses
 from ntk_al.training.augmentation import AUGMENTATIONS
 from ntk_al.training.losses import LOSSES, Objective, Ranking
@@ -66,7 +67,7 @@ class DivergedError(ArithmeticError):
     """Raised if training ends with parameters or a loss that are not finite."""
 
 
-def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
+def initialize(key: Array, module: nn.Module, x: PyTree) -> Network:
     """Creates a network with newly initialized variables.
 
     Args:
@@ -78,7 +79,8 @@ def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
       TypeError: if ``key`` is not a PRNG key.
     """
     checks.key("key", key)
-    return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
+    one = examples.on_devices(examples.take(x, slice(1)))
+    return Network(module, _init(key, one, module=Shared(module)))
 
 
 def fit(
@@ -125,6 +127,7 @@ def fit(
     num_examples = examples.count(x)
     y = np.asarray(checks.labels("y", y))
     num_outputs = network.check(x, independent=False)
+    parameters.check_any(network)
     if y.ndim == 1 and num_outputs == 1 and np.issubdtype(y.dtype, np.floating):
         y = y[:, None]  # the targets of a regression
     if y.ndim == 1:
@@ -136,12 +139,14 @@ def fit(
             f"{examples.describe(x)}; use augmentation 'none'"
         )
     objective = losses.of_module(network.module, config.loss, config.ranking)
+    advice = _advice(config, optimizer)
     batch_size = min(config.batch_size, num_examples)
     steps_per_epoch = -(-num_examples // batch_size)
     if optimizer is None:
         optimizer = _sgd(config.weight_decay, config.momentum)
         scales = -one_cycle(config.epochs * steps_per_epoch, config.learning_rate)
     else:
+        _check_optimizer(optimizer)
         scales = np.ones(config.epochs * steps_per_epoch, np.float32)
     state = optimizer.init(parameters.trainable(network))
     order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
@@ -168,12 +173,12 @@ def fit(
         loss = float(np.mean(jax.device_get(epoch_losses)))
         if not np.isfinite(loss):
             what = f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}"
-            raise DivergedError(f"{what}. {_advice(config)}")
+            raise DivergedError(f"{what}. {advice}")
         if on_epoch is not None:
             on_epoch(epoch, loss)
     if not _all_finite(network):
         what = f"the parameters are NaN or infinite after the last of {config.epochs} epochs"
-        raise DivergedError(f"{what}. {_advice(config)}")
+        raise DivergedError(f"{what}. {advice}")
     return network, loss
 
 
@@ -188,6 +193,7 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
     Raises:
       ValueError: if there is not one class id for each input.
     """
+    examples.check_structure("x", x)
     y = np.asarray(checks.labels("y", y))
     if y.shape != (examples.count(x),):
         raise ValueError(
@@ -200,9 +206,9 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
 
 
 @functools.partial(jax.jit, static_argnames="module")
-def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
-    arguments: dict[str, Any] = inference_arguments(type(module))
-    return module.init(key, x, **arguments)
+def _init(key: Array, x: PyTree, *, module: Shared) -> PyTree:
+    arguments: dict[str, Any] = inference_arguments(type(module.value))
+    return module.value.init(key, x, **arguments)
 
 
 @functools.lru_cache(maxsize=32)
@@ -254,11 +260,17 @@ def _all_finite(network: Network) -> Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _advice(config: TrainingConfig) -> str:
-    return (
-        f"Lower the learning rate (it was {config.learning_rate:g}), or check that the inputs are "
-        "normalized."
-    )
+def _check_optimizer(optimizer: Any) -> None:
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "optimizer must be a transformation of optax, such as optax.adamw(1e-3), got "
+            f"{optimizer!r}"
+        )
+
+
+def _advice(config: TrainingConfig, optimizer: optax.GradientTransformation | None) -> str:
+    rate = f" (it was {config.learning_rate:g})" if optimizer is None else " of the optimizer"
+    return f"Lower the learning rate{rate}, or check that the inputs are normalized."
 
 
 def _batches(

@@ -101,8 +101,8 @@ def kernel_blocks(
 
 def _dtype(network: Network) -> jnp.dtype:
     """The dtype of the kernel."""
-    dtypes = [leaf.dtype for leaf in parameters.parameters(network)]
-    return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
+    # Arrays and not their dtypes, because a Python float among the parameters has none of its own.
+    return jnp.promote_types(jnp.result_type(*parameters.parameters(network)), jnp.float32)
 
 
 def _demand(
