@@ -67,7 +67,7 @@ def test_an_nnx_layer_that_is_used_twice_is_one_parameter():
         def __init__(self):
             rngs = nnx.Rngs(0)
             layer = nnx.Linear(libraries.D, libraries.D, rngs=rngs)
-            self.layers = nnx.List([layer, layer])
+            self.layers = helpers.nnx_list([layer, layer])
             self.head = nnx.Sequential(nnx.tanh, nnx.Linear(libraries.D, 3, rngs=rngs))
 
         def __call__(self, x):
