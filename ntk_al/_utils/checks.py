@@ -145,7 +145,7 @@ def batch(name: str, x: ArrayLike, *, axes: int = 1) -> None:
       ValueError: if it is not a batch, or is empty.
     """
     array(name, x)
-    if x.ndim < axes:
+    if x.ndim < axes and not (x.ndim == 1 and jnp.issubdtype(x.dtype, jnp.integer)):  # ids
         raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name} is empty: it has shape {x.shape}")

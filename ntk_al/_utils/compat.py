@@ -15,6 +15,6 @@ def enable_x64(enable: bool = True) -> contextlib.AbstractContextManager[object]
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(enable)
     # JAX 0.7 has it elsewhere.
-    from jax.experimental import enable_x64 as former_enable_x64
+    from jax.experimental import enable_x64 as former_enable_x64  # type: ignore[attr-defined]
 
     return former_enable_x64(enable)

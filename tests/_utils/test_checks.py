@@ -83,7 +83,7 @@ def test_training_refuses_the_same_labels(case):
             r"got a torch Tensor; pass x_pool\.numpy\(\)",
         ),
         (ragged([np.zeros(2), np.zeros(3)]), r"must have one shape: np\.stack\(x_pool\)"),
-        (helpers.images(U).tolist(), "must be a NumPy or JAX array, got list"),
+        (helpers.images(U).tolist(), "is a list; make one array"),
         (np.full((U, 4, 4, 1), "a"), "x_pool must hold numbers"),
     ],
 )

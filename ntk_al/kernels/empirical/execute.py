@@ -67,7 +67,7 @@ def kernel_blocks(
     """
     mesh = sharding.automatic(mesh)
     parameters.check_any(network)
-    network = parameters.widened(network)
+    network, sets = parameters.widened(network, *sets)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
