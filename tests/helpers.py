@@ -8,9 +8,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from ntk_al import Network, models
 from ntk_al.types import GramBlocks
+
+nnx_list = getattr(nnx, "List", list)
+"""A list of layers in an NNX module, which was a plain list before Flax 0.12."""
 
 TINY_WIDTHS = {"resnet18": 4, "convnet": 6}
 """Where 8 is more than a test needs."""

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from ntk_al._programs.primitives import CALLS, SCAN, bind, called, read
+from ntk_al._programs.primitives import CALLS, SCAN, bind, called, read, scan_layout
 from ntk_al._programs.views import is_view
 
 _MOST_UNROLLED = 4000
@@ -106,8 +106,8 @@ def _unroll(
 ) -> tuple[list[Any], list[bool]]:
     """Executes a scan step by step; slices of a followed array are followed, too."""
     body, length = called(scan), scan.params["length"]
-    constants = scan.params["num_consts"]
-    carried = constants + scan.params["num_carry"]
+    constants, num_carry = scan_layout(scan)
+    carried = constants + num_carry
     carry, carry_follows = inputs[constants:carried], enters[constants:carried]
     steps: list[list[Any]] = [[]] * length
     order = range(length)
@@ -118,7 +118,6 @@ def _unroll(
             [*inputs[:constants], *carry, *slices],
             [*enters[:constants], *carry_follows, *enters[carried:]],
         )
-        num_carry = len(carry)
         carry, carry_follows = outputs[:num_carry], follows[:num_carry]
         steps[step] = outputs[num_carry:]
     stacked = [jax.numpy.stack(of_step) for of_step in zip(*steps, strict=True)]

@@ -39,6 +39,21 @@ def called(equation: core.JaxprEqn) -> core.ClosedJaxpr:
     return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
+def scan_layout(scan: core.JaxprEqn) -> tuple[int, int]:
+    """Returns how many inputs of a scan are constants, and how many are carried from step to step.
+
+    The remaining inputs are sliced. Releases of JAX write these numbers down in different ways, but
+    whatever is sliced or stacked has one axis more than within a step.
+    """
+    body = called(scan).jaxpr
+
+    def whole(outer: Sequence[Any], inner: Sequence[Any]) -> int:
+        return sum(shaped(a).shape == shaped(b).shape for a, b in zip(outer, inner, strict=True))
+
+    carried = whole(scan.outvars, body.outvars)
+    return whole(scan.invars, body.invars) - carried, carried
+
+
 def bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
     """Executes one equation on other inputs; derivative rules of its own stay in force."""
     primitive = equation.primitive

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_al._utils import compat
+
 
 def gram(network, x):
     """J Jᵀ, ``[N, N]``; row i of J is ∂f⁽¹⁾(x_i)/∂θ.
@@ -14,7 +16,7 @@ def gram(network, x):
       network: a network. Its parameters are cast to float64, and integers among them are constants.
       x: inputs, an array or a pytree of arrays ``[N, ...]``. Real numbers are cast to float64.
     """
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         params, x = in_float64(network.params), in_float64(x)
 
         @jax.jit

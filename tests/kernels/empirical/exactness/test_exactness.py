@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from ntk_al import kernels, lookahead
 from tests.kernels.empirical.exactness import (
@@ -48,6 +49,8 @@ def relative_error(a, b):
 
 @pytest.mark.parametrize("name", CASES)
 def test_gram_is_made_of_single_gradients(name):
+    if name.removeprefix("nnx/") in nnx_networks.NEED_FLAX_0_12 and not hasattr(nnx, "List"):
+        pytest.skip("Flax 0.11 does not have this, or not in float64")
     network, x = CASES[name]()
     expected = reference.gram(network, x)
     assert expected.diagonal().min() > 0
