@@ -20,8 +20,6 @@ from tests.network import libraries
 
 pytestmark = pytest.mark.quick
 X = libraries.inputs()
-NOT_PICKLED = ("linen",) if hasattr(nnx, "List") else ("linen", "nnx")
-"""Their modules hold functions that cannot be pickled; NNX held initializers before Flax 0.12."""
 
 
 @pytest.mark.parametrize("way", libraries.WAYS_IN)
