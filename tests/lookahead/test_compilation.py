@@ -1,0 +1,65 @@
+"""In a labeling loop the numbers of labels and candidates change, and yet little is compiled."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from ntk_al import lookahead, training
+from ntk_al._utils import compat
+from tests import helpers
+
+LABELS = range(20, 161, 20)
+DOUBLINGS = 3  # from 20 labels to 160
+POOL = helpers.images(1160)
+CLASSES = helpers.labels(1160)
+
+
+def score(net, num_labeled):
+    given = POOL[:num_labeled], CLASSES[:num_labeled], POOL[160 : 1180 - num_labeled]
+    assert lookahead.score(net, *given).shape == (1020 - num_labeled,)
+
+
+def select(net, num_labeled):
+    given = POOL[:num_labeled], CLASSES[:num_labeled], POOL[160 : 1180 - num_labeled]
+    assert len(lookahead.select(net, *given, 2).rows) == 2
+
+
+@pytest.mark.parametrize("query", [score, select])
+@pytest.mark.filterwarnings("ignore:the outputs of the network")
+def test_at_most_one_query_compiles_each_time_the_labels_double(query, compilations):
+    net, compiled = helpers.network(), []
+    for num_labeled in LABELS:
+        before = len(compilations)
+        query(net, num_labeled)
+        compiled.append(len(compilations) - before)
+    assert sum(number > 0 for number in compiled[1:]) <= DOUBLINGS, compiled
+    before = len(compilations)
+    for num_labeled in LABELS:
+        query(net, num_labeled)
+    assert len(compilations) == before
+
+
+def test_training_compiles_only_while_the_labels_do_not_fill_a_batch(compilations):
+    config, net = training.TrainingConfig(epochs=1, batch_size=32), helpers.network()
+    compiled = []
+    for num_labeled in LABELS:
+        before = len(compilations)
+        training.fit(jax.random.key(0), net, POOL[:num_labeled], CLASSES[:num_labeled], config)
+        compiled.append(len(compilations) - before)
+    assert sum(number > 0 for number in compiled[1:]) <= 1, compiled
+
+
+@pytest.mark.parametrize("criterion", lookahead.CRITERIA)
+@pytest.mark.filterwarnings("ignore:the outputs of the network")
+def test_scores_do_not_depend_on_the_size_of_the_padding(criterion):
+    net, x_labeled, y = helpers.network(), POOL[:5], CLASSES[:5]
+    x_pool, x_eval = POOL[200:207], POOL[300:311]
+    alone = lookahead.score(net, x_labeled, y, x_pool, x_eval=x_eval, criterion=criterion)
+    # Under jit nothing is padded.
+    score = jax.jit(lambda *sets: lookahead.score(net, sets[0], y, sets[1], x_eval=sets[2],
+                                                  criterion=criterion))  # fmt: skip
+    with compat.enable_x64():
+        plain = score(*(np.float64(x) for x in (x_labeled, x_pool, x_eval)))
+    np.testing.assert_allclose(alone, plain, rtol=2e-3, atol=1e-5)
