@@ -21,6 +21,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 import jax
 
+from ntk_al._utils import compat
+
 MNIST_DIRS = (
     os.environ.get("NTK_AL_TFDS", ""),
     os.path.join(os.path.dirname(__file__), "..", "..", "shared", "tfds"),
@@ -46,7 +48,7 @@ def optimized():
 @pytest.fixture
 def x64():
     """Float64 in the whole test, parameters and inputs included."""
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         yield
 
 

@@ -88,7 +88,7 @@ def test_the_oldest_versions_are_the_floors():
         *PROJECT["project"]["dependencies"],
         *optional["data"],
         *optional["experiments"],
-        *[line for line in optional["test"] if line.startswith("chex")],
+        *[line for line in optional["test"] if line.startswith(("chex", "equinox"))],
     ]
     floors = dict(
         re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in required if ">=" in line

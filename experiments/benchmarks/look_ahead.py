@@ -29,6 +29,7 @@ from absl import flags
 from absl.flags import FlagValues
 
 from ntk_al import kernels, lookahead, posterior, training
+from ntk_al._utils import compat
 from ntk_al.acquisition import CandidateSet
 from ntk_al.training import TrainingConfig
 from ntk_al.types import Array, ArrayLike, GramBlocks
@@ -57,7 +58,7 @@ def dense_scores(
     Returns:
       Their scores, ``[B]``, in float64.
     """
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         wide = jax.tree.map(
             lambda leaf: jnp.asarray(leaf, jnp.float64), (blocks, residual, logits, noise)
         )

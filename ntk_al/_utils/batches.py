@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import examples
-from ntk_al.types import Array, PyTree
+from ntk_al._utils import checks, examples
+from ntk_al.types import Array, ArrayLike, PyTree
 
 
 def default_size() -> int:
@@ -71,9 +72,11 @@ def map_batches(
       [0.0, 2.0, 4.0]
     """
     num_rows = examples.count(arrays)
-    # Parts are joined on the host, because slices of every new length would be compiled.
-    outputs = [
-        np.asarray(function(*batch))[repeated:][:num_rows]
-        for repeated, batch in split(batch_size or default_size(), *arrays)
-    ]
-    return jax.device_put(np.concatenate(outputs))
+    rows = []
+    for repeated, batch in split(batch_size or default_size(), *arrays):
+        part: ArrayLike = function(*batch)
+        # Parts are joined on the host, because slices of every new length would be compiled. Under
+        # jit, the function may return tracers whatever its arguments are.
+        part = part if checks.is_traced(part) else np.asarray(part)
+        rows.append(part[repeated:][:num_rows])
+    return jnp.concatenate(rows) if checks.is_traced(rows) else jax.device_put(np.concatenate(rows))

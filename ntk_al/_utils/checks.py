@@ -95,6 +95,33 @@ def key(name: str, key: object) -> None:
     raise TypeError(f"{name} must be a PRNG key, got {found}; make one with jax.random.key(0)")
 
 
+_TO_NUMPY = {"pandas": ".to_numpy()", "polars": ".to_numpy()", "torch": ".numpy()"}
+"""How the arrays of other libraries become NumPy arrays."""
+
+
+def array(name: str, x: object) -> None:
+    """Raises TypeError unless ``x`` is a NumPy or JAX array that does not hold Python objects.
+
+    Example:
+      >>> array("x", [1, 2])
+      Traceback (most recent call last):
+      TypeError: x must be a NumPy or JAX array, got list
+    """
+    library = type(x).__module__.partition(".")[0]
+    if library in _TO_NUMPY:
+        raise TypeError(
+            f"{name} must be a NumPy or JAX array, got a {library} {type(x).__name__}; "
+            f"pass {name}{_TO_NUMPY[library]}"
+        )
+    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
+    if x.dtype == object:
+        raise TypeError(
+            f"{name} holds Python objects (dtype object). If they are arrays, they must have one "
+            f"shape: np.stack({name}); if they are numbers, write {name}.astype(float)"
+        )
+
+
 def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
     """Checks that ``x`` is a non-empty batch of finite inputs, ``[N, ...]``, with enough axes.
 
@@ -102,17 +129,26 @@ def inputs(name: str, x: ArrayLike, *, axes: int = 2) -> None:
       TypeError: if ``x`` is not an array of real numbers.
       ValueError: if it is not a batch, is empty or has entries that are not finite.
     """
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        raise TypeError(f"{name} must be a NumPy or JAX array, got {type(x).__name__}")
-    if x.ndim < axes:
-        raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
-    if x.shape[0] == 0:
-        raise ValueError(f"{name} is empty: it has shape {x.shape}")
-    if not jnp.issubdtype(x.dtype, jnp.number):
+    batch(name, x, axes=axes)
+    if not (jnp.issubdtype(x.dtype, jnp.number) or x.dtype == bool):
         raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
     finite(name, x, hint="Clean or drop these examples.")
+
+
+def batch(name: str, x: ArrayLike, *, axes: int = 1) -> None:
+    """Checks that ``x`` is a non-empty batch, ``[N, ...]``, with enough axes.
+
+    Raises:
+      TypeError: if ``x`` is not an array.
+      ValueError: if it is not a batch, or is empty.
+    """
+    array(name, x)
+    if x.ndim < axes and not (x.ndim == 1 and jnp.issubdtype(x.dtype, jnp.integer)):  # ids
+        raise ValueError(f"{name} must be a batch [N, ...] of inputs, got shape {x.shape}")
+    if x.shape[0] == 0:
+        raise ValueError(f"{name} is empty: it has shape {x.shape}")
 
 
 def same_example_shape(first: str, x1: ArrayLike, second: str, x2: ArrayLike) -> None:
@@ -145,11 +181,30 @@ def one_output_a_class(num_outputs: int) -> None:
 
 
 def labels(name: str, y: ArrayLike) -> ArrayLike:
-    """Returns labels as an array; raises TypeError if they are neither an array nor a list."""
+    """Returns labels as an array.
+
+    Args:
+      name: the name of ``y`` in messages.
+      y: an array or a list.
+
+    Raises:
+      TypeError: if they are neither an array nor a list, or are strings or other objects.
+      ValueError: if a list is ragged.
+    """
     if isinstance(y, list | tuple):
-        y = np.asarray(y)
-    if not hasattr(y, "shape") or not hasattr(y, "dtype"):
-        raise TypeError(f"{name} must be an array, got {type(y).__name__}")
+        try:
+            y = np.asarray(y)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is a ragged list, but every example needs a label of the same length"
+            ) from error
+    values = np.ravel(y)[:1].tolist() if isinstance(y, np.ndarray) else []
+    if any(isinstance(value, str | bytes) for value in values):
+        raise TypeError(
+            f"{name} holds strings; encode them as class ids: "
+            f"classes, {name} = np.unique({name}, return_inverse=True)"
+        )
+    array(name, y)
     return y
 
 

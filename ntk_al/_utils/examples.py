@@ -76,7 +76,12 @@ def on_devices(x: PyTree) -> PyTree:
 
 def on_host(x: PyTree) -> PyTree:
     """Copies examples to the host, unless they are traced: there, slices compile nothing."""
-    return x if checks.is_traced(x) else jax.tree.map(np.asarray, x)
+
+    def copied(a: ArrayLike) -> ArrayLike:
+        is_key = jnp.issubdtype(a.dtype, jax.dtypes.prng_key)  # NumPy has no PRNG keys
+        return a if is_key else np.asarray(a)
+
+    return x if checks.is_traced(x) else jax.tree.map(copied, x)
 
 
 def check(name: str, x: PyTree) -> None:
@@ -87,20 +92,30 @@ def check(name: str, x: PyTree) -> None:
       ValueError: if it is not a batch, is empty or has entries that are not finite, or if the
         leaves differ in their number of examples.
     """
+    check_structure(name, x)
+    axes = 1 if _is_tree(x) else 2
+    for path, leaf in _leaves(x):
+        checks.inputs(name + _suffix(path), leaf, axes=axes)
+
+
+def check_structure(name: str, x: PyTree) -> None:
+    """Checks that ``x`` is a non-empty batch, whatever its entries.
+
+    Raises:
+      TypeError: if a leaf is not an array, or ``x`` is a list.
+      ValueError: if it is empty, or if the leaves differ in their number of examples.
+    """
     if isinstance(x, list):
         raise TypeError(
             f"{name} is a list; make one array of it with np.stack({name}), whose first axis "
             "numbers the examples, or pass a tuple or dict of such arrays"
         )
-    if not _is_tree(x):
-        checks.inputs(name, x)
-        return
-    leaves = _leaves(x)
+    leaves = {name + _suffix(path): leaf for path, leaf in _leaves(x)}
     if not leaves:
         raise ValueError(f"{name} holds no arrays")
-    for path, leaf in leaves:
-        checks.inputs(name + _suffix(path), leaf, axes=1)
-    sizes = {name + _suffix(path): len(leaf) for path, leaf in leaves}
+    for of_leaf, leaf in leaves.items():
+        checks.batch(of_leaf, leaf)
+    sizes = {of_leaf: len(leaf) for of_leaf, leaf in leaves.items()}
     if len(set(sizes.values())) > 1:
         counts = ", ".join(f"{leaf} has {size}" for leaf, size in sizes.items())
         raise ValueError(f"the arrays of {name} must have one row for each example: {counts}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import checks
+from ntk_al._utils import checks, compat
 from ntk_al.types import PyTree
 
 
@@ -24,7 +24,7 @@ def widest(*operands: object) -> Iterator[jnp.dtype]:
     if checks.is_traced(operands) or jax.default_backend() == "tpu":
         yield jnp.result_type(float)
         return
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         yield jnp.dtype(jnp.float64)
 
 

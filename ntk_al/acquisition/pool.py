@@ -7,6 +7,7 @@ import dataclasses
 import jax
 import numpy as np
 
+from ntk_al._utils import checks
 from ntk_al.types import Array, ArrayLike
 
 
@@ -37,8 +38,10 @@ class Pool:
           init_size: how many examples are labeled at first.
 
         Raises:
+          TypeError: if ``key`` is not a PRNG key.
           ValueError: if ``init_size`` is not in 1..N.
         """
+        checks.key("key", key)
         if not 1 <= init_size <= num_examples:
             raise ValueError(f"init_size must be in 1..{num_examples}, got {init_size}")
         chosen = jax.random.permutation(key, num_examples)[:init_size]
@@ -83,8 +86,10 @@ class Pool:
           Their ids, ascending, ``[size]``.
 
         Raises:
+          TypeError: if ``key`` is not a PRNG key.
           ValueError: if ``size`` < 1 or fewer than ``size`` examples are unlabeled.
         """
+        checks.key("key", key)
         unlabeled = self.unlabeled
         if not 1 <= size <= unlabeled.size:
             raise ValueError(

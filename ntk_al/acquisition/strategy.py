@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.lookahead.factorization import Factor
 from ntk_al.lookahead.full_posterior import FullPosterior
@@ -90,8 +91,10 @@ class Strategy:
           The ids of the k chosen candidates, and the utility of every candidate.
 
         Raises:
+          TypeError: if ``key`` is not a PRNG key.
           ValueError: if k < 1 or fewer than k candidates are available.
         """
+        checks.key("key", key)
         candidates.check_choice(k)
         return self.choose(key, candidates, k)
 

@@ -48,10 +48,14 @@ class Shared:
     """Makes any value hashable, so that it can be a static part of a network.
 
     Values that cannot be hashed, like a module with a list of layers, are equal if they are the
-    same object, or if they have the same type and equal fields.
+    same object, or if they have the same type and equal fields. A deep copy of a network shares
+    them.
     """
 
     value: Any
+
+    def __deepcopy__(self, memo: Any) -> Shared:
+        return self
 
     def __hash__(self) -> int:
         return hash(_key(self.value))

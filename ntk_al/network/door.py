@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ntk_al._utils import batches, examples
+from ntk_al._utils import batches, checks, examples
 from ntk_al.network import linen
 from ntk_al.types import Array, PyTree
 
@@ -35,6 +35,11 @@ def check_shapes(network: Network, logits: Callable[[Network, PyTree], Array], x
         output = jax.eval_shape(logits, network, examples.shapes(x))
     except Exception as error:
         output = _returned(network, x)
+        if output is not None and network.output is not None:
+            raise ValueError(
+                f"output= of the network {network.name} cannot be applied to {_kind(output)}, "
+                f"which the network returned: {type(error).__name__}: {error}"
+            ) from error
         if output is not None and not hasattr(output, "shape"):
             raise ValueError(_not_logits(network, output)) from None
         raise ValueError(
@@ -52,9 +57,10 @@ def check_shapes(network: Network, logits: Callable[[Network, PyTree], Array], x
             "lambda params, x: jax.vmap(lambda one: apply(params, one))(x)"
         )
     if len(shape) != 2 or shape[0] != num:
+        advice = "; add an axis with output=lambda out: out[:, None]" if shape == (num,) else ""
         raise ValueError(
             "the network must map inputs [N, ...] to logits [N, C]; for inputs of "
-            f"{examples.describe(x)} it returned shape {shape}"
+            f"{examples.describe(x)} it returned shape {shape}{advice}"
         )
     return int(shape[1])
 
@@ -64,17 +70,24 @@ def check_independence(
 ) -> None:
     """Raises ValueError if the output for an example depends on the other examples of its batch.
 
-    The first example is predicted twice, with different company in batches of one shape.
+    The first example is predicted twice, with different company in batches of one shape. An
+    example without company gets an example of zeros.
 
     Args:
       network: the network.
       logits: computes the logits of a network.
       x: inputs, ``[N, ...]``.
     """
-    size = batches.default_size()
-    _, (batch,) = next(batches.split(size, x))
-    alone = jax.tree.map(lambda a: np.repeat(np.asarray(a[:1]), len(a), axis=0), batch)
-    together, apart = (np.asarray(logits(network, b))[0] for b in (batch, alone))
+    if examples.count(x) == 1:
+        x = jax.tree.map(lambda a: np.concatenate([a, np.zeros_like(a)]), x)
+    _, (batch,) = next(batches.split(batches.default_size(), x))
+    if checks.is_traced(batch):
+        return
+    alone = jax.tree.map(lambda a: np.repeat(np.asarray(a)[:1], len(a), axis=0), batch)
+    outputs = [logits(network, b) for b in (batch, alone)]
+    if checks.is_traced(outputs):  # the network may close over tracers
+        return
+    together, apart = (np.asarray(output)[0] for output in outputs)
     half = together.dtype.itemsize < np.dtype(np.float32).itemsize
     if not (np.isfinite(together.astype(float)).all() and np.isfinite(apart.astype(float)).all()):
         return  # `predict` reports outputs that are not finite
@@ -90,11 +103,25 @@ def check_independence(
 
 
 def _hint(network: Network) -> str:
+    leaves = jax.tree_util.tree_flatten_with_path(network.params)[0]
+    settings = [path for path, leaf in leaves if not hasattr(leaf, "dtype")]
+    if settings:
+        name = jax.tree_util.keystr(settings[0])
+        return (
+            f"params{name} is not an array. Under jit, numbers in params become arrays of unknown "
+            "value, so settings belong into the function, not into params."
+        )
     if network.module is not None:
-        return linen.training_hint()
+        return (
+            f"{linen.training_hint()} A module that takes several inputs can be wrapped: "
+            "Network.from_function(lambda params, x: module.apply({'params': params}, x['ids'], "
+            "x['mask']), variables['params'])."
+        )
     return (
-        "Check that the inputs are what the network was trained on. A network that takes several "
-        "arguments can be wrapped: lambda params, x: apply(params, x['ids'], x['mask'])."
+        "Check that the inputs are what the network was trained on, and that it takes a batch "
+        "[N, ...]; a function of one example needs jax.vmap. A network that takes other arguments "
+        "can be wrapped: lambda params, x: apply(params, x['ids'], x['mask']), or "
+        "apply(params, None, x) where a PRNG key is expected."
     )
 
 
@@ -103,7 +130,7 @@ def _returned(network: Network, x: PyTree) -> Any:
     outputs = []
 
     def record(network: Network, x: PyTree) -> None:
-        outputs.append(network.logits(x))
+        outputs.append(network.definition.predict(network.params, network.state, x))
 
     with contextlib.suppress(Exception):
         jax.eval_shape(record, network, examples.shapes(x))
@@ -119,6 +146,8 @@ def _not_logits(network: Network, output: Any) -> str:
 
 def _kind(output: Any) -> str:
     kind = type(output).__name__
+    if hasattr(output, "shape"):
+        return f"an array of shape {output.shape}"
     if isinstance(output, dict):
         return f"a dict with {', '.join(map(repr, output))}"
     if isinstance(output, tuple | list):

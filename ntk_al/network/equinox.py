@@ -18,7 +18,7 @@ class Equinox:
     """The part of an Equinox model without arrays; its state is the arrays that are not real.
 
     Attributes:
-      shared: the treedef and the leaves of that part.
+      shared: that part, a model with ``None`` in place of every array.
       rates: the rates of dropout.
       key: how the model is called with a PRNG key: ``"no"``, ``"may"`` or ``"must"``.
     """
@@ -30,14 +30,14 @@ class Equinox:
     @property
     def name(self) -> str:
         """The class of the model."""
-        return type(self._static).__name__
+        return type(self.shared.value).__name__
 
     def predict(self, params: PyTree, state: PyTree, x: PyTree) -> Any:
-        """See ``Definition``."""
+        """See ``Definition``; a model that must have a PRNG key may split it, but not use it."""
         import equinox as eqx
 
         model = eqx.nn.inference_mode(self.model(params, state))
-        arguments = {"key": None} if self.key == "must" else {}
+        arguments = {"key": jax.random.key(0)} if self.key == "must" else {}
         return jax.vmap(lambda example: model(example, **arguments))(x)
 
     def train(
@@ -62,12 +62,7 @@ class Equinox:
         """Returns the user's model with these arrays."""
         import equinox as eqx
 
-        return eqx.combine(params, state, self._static)
-
-    @property
-    def _static(self) -> Any:
-        structure, leaves = self.shared.value
-        return jax.tree.unflatten(structure, leaves)
+        return eqx.combine(params, state, self.shared.value)
 
 
 def define(model: Any) -> tuple[Equinox, PyTree, PyTree]:
@@ -77,7 +72,8 @@ def define(model: Any) -> tuple[Equinox, PyTree, PyTree]:
       The definition, the parameters (all real arrays) and the state.
 
     Raises:
-      TypeError: if ``model`` is not a callable instance of an Equinox module.
+      TypeError: if ``model`` is not a callable instance of an Equinox module, or must be called
+        with a state.
     """
     import equinox as eqx
 
@@ -90,18 +86,33 @@ def define(model: Any) -> tuple[Equinox, PyTree, PyTree]:
         raise TypeError(
             f"Network.from_equinox takes a callable equinox.Module, got {type(model).__name__}"
         )
-    params, rest = eqx.partition(model, eqx.is_inexact_array)
+    parameters = inspect.signature(type(model).__call__).parameters
+    if "state" in parameters and parameters["state"].default is inspect.Parameter.empty:
+        raise TypeError(
+            f"the model {type(model).__name__} must be called with a state; bind the state to it: "
+            "Network.from_equinox(eqx.Partial(eqx.nn.inference_mode(model), state=state), "
+            "output=lambda out: out[0])"
+        )
+    params, rest = eqx.partition(model, _parameters(model))
     state, static = eqx.partition(rest, lambda leaf: isinstance(leaf, jax.Array | np.ndarray))
-    leaves, structure = jax.tree.flatten(static)
     layers = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, eqx.nn.Dropout))
     rates = tuple(
         float(layer.p) for layer in layers if isinstance(layer, eqx.nn.Dropout) and layer.p > 0
     )
-    parameter = inspect.signature(type(model).__call__).parameters.get("key")
     key = "no"
-    if parameter is not None:
-        key = "must" if parameter.default is inspect.Parameter.empty else "may"
-    return Equinox(Shared((structure, tuple(leaves))), rates, key), params, state
+    if "key" in parameters:
+        key = "must" if parameters["key"].default is inspect.Parameter.empty else "may"
+    return Equinox(Shared(static), rates, key), params, state
+
+
+def _parameters(model: Any) -> Any:
+    """Marks the real arrays of a model, but none in its state, such as running statistics."""
+    import equinox as eqx
+
+    def of_node(node: Any) -> Any:
+        return False if isinstance(node, eqx.nn.State) else eqx.is_inexact_array(node)
+
+    return jax.tree.map(of_node, model, is_leaf=lambda node: isinstance(node, eqx.nn.State))
 
 
 def _with_keys(model: Any, x: PyTree, key: Array, *, takes_key: bool, **arguments: Any) -> Any:

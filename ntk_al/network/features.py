@@ -104,6 +104,8 @@ def _head(program: core.Jaxpr, dependent: set[core.Var]) -> tuple[core.Var, tupl
             return None if batch[side] else (operands[0], tuple(contracted[side]))
         if name not in (*_AFFINE, *_MOVES, "broadcast_in_dim"):
             return None
+        if name == "div" and equation.invars[0] is not operands[0]:
+            return None  # a reciprocal of the operand
         if shaped(operands[0]).size != num_logits:
             return None
         (current,) = operands

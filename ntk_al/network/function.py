@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ntk_al.network.definition import Shared
 from ntk_al.types import Array, PyTree
 
 
@@ -13,7 +14,13 @@ from ntk_al.types import Array, PyTree
 class Function:
     """A function ``apply(params, x)``, which has no state and no training mode."""
 
-    apply: Callable[[PyTree, PyTree], Any]
+    shared: Shared
+
+    @property
+    def apply(self) -> Callable[..., Any]:
+        """The function."""
+        function: Callable[..., Any] = self.shared.value
+        return function
 
     @property
     def name(self) -> str:
@@ -51,6 +58,7 @@ def define(apply: Any, params: PyTree) -> tuple[Function, PyTree, PyTree]:
 
     Raises:
       TypeError: if ``apply`` is not callable; the message says if the arguments are swapped.
+      ValueError: if ``params`` holds running statistics, which are not parameters.
     """
     if not callable(apply):
         swapped = callable(params)
@@ -58,4 +66,11 @@ def define(apply: Any, params: PyTree) -> tuple[Function, PyTree, PyTree]:
             "Network.from_function(apply, params) takes a function apply(params, x), got "
             f"{type(apply).__name__}" + ("; the arguments are swapped" if swapped else "")
         )
-    return Function(apply), params, ()
+    if isinstance(params, Mapping) and {"params", "batch_stats"} <= set(params):
+        raise ValueError(
+            "Network.from_function takes the parameters alone, but params holds all variables of a "
+            "module, and running statistics are not parameters. For a Linen module write "
+            "Network(module, variables), otherwise from_function(lambda params, x: "
+            "apply({**others, 'params': params}, x), variables['params'])"
+        )
+    return Function(Shared(apply)), params, ()

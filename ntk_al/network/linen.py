@@ -42,8 +42,10 @@ class Linen:
     ) -> tuple[Any, PyTree]:
         """See ``Definition``; the arguments are those of ``module.apply``."""
         options: dict[str, Any] = {**training_arguments(type(self.module)), **arguments}
+        # Linen falls back on the stream `params` for streams of other names.
+        streams = {"dropout": key, "params": jax.random.fold_in(key, 0)}
         output, updated = self.module.apply(
-            {**state, "params": params}, x, mutable=list(state), rngs={"dropout": key}, **options
+            {**state, "params": params}, x, mutable=list(state), rngs=streams, **options
         )
         return output, {**state, **updated}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -154,18 +155,22 @@ class Network:
           ``[N, C]``.
 
         Raises:
-          ValueError: if there are no inputs, or if logits are NaN or infinite, which means that
-            the network has diverged.
+          TypeError: if ``x`` is not an array, or a pytree of arrays.
+          ValueError: if there are no inputs, the network cannot be applied to them, or logits are
+            NaN or infinite, which means that the network has diverged.
         """
         if batch_size is not None:
             checks.positive("batch_size", batch_size)
-        if examples.count(x) == 0:
-            raise ValueError(f"x is empty: it has shape {examples.describe(x)}")
+        examples.check_structure("x", x)
         if checks.is_traced(self, x):
             return self.logits(x)
-        logits = batches.map_batches(
-            functools.partial(_jitted_logits, self), x, batch_size=batch_size
-        )
+        try:
+            logits = batches.map_batches(
+                functools.partial(_jitted_logits, self), x, batch_size=batch_size
+            )
+        except (TypeError, ValueError):
+            door.check_shapes(self, _jitted_logits, x)
+            raise
         checks.finite("the network's output", logits, hint=DIVERGED)
         return logits
 
@@ -221,9 +226,13 @@ class Network:
             f"a Network is immutable; make another with with_params, not network.{name} = ..."
         )
 
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Network is immutable; network.{name} cannot be deleted")
+
     def __repr__(self) -> str:
-        shapes = jax.tree.map(jnp.shape, self.params)
-        return f"Network({self.name}, params={shapes})"
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(self.params)]
+        num_entries = sum(math.prod(shape) for shape in shapes)
+        return f"Network({self.name}, params: {len(shapes)} arrays with {num_entries:,} entries)"
 
 
 def _with_arrays(defined: tuple[Definition, PyTree, PyTree]) -> tuple[Definition, PyTree, PyTree]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 import jax
@@ -46,13 +47,14 @@ class Nnx:
     ) -> tuple[Any, PyTree]:
         """See ``Definition``; the PRNG keys of the model are replaced for this call."""
         model = _merge(self.training, params, _reseeded(state, key))
-        output = model(x, **training_arguments(self.kind), **arguments)
-        return output, (state[0], _split(model)[3])
+        arguments = {**training_arguments(self.kind), **self._streams(key), **arguments}
+        output = model(x, **arguments)
+        return output, (state[0], _as_before(state[1], _split(model)[3]))
 
     def sample(self, params: PyTree, state: PyTree, x: PyTree, key: Array) -> Any:
         """See ``Definition``."""
         model = _merge(self.sampling, params, _reseeded(state, key))
-        return model(x, **inference_arguments(self.kind))
+        return model(x, **inference_arguments(self.kind), **self._streams(key))
 
     def dropout_rates(self, params: PyTree, state: PyTree, x: PyTree) -> tuple[float, ...]:
         """See ``Definition``."""
@@ -62,6 +64,13 @@ class Nnx:
     def model(self, params: PyTree, state: PyTree) -> Any:
         """Returns a model of the user's class, in the mode in which it was given."""
         return _merge(self.own, params, state)
+
+    def _streams(self, key: Array) -> dict[str, Any]:
+        """The argument ``rngs`` of a model that takes its PRNG keys at every call."""
+        from flax import nnx
+
+        takes = "rngs" in inspect.signature(self.kind.__call__).parameters
+        return {"rngs": nnx.Rngs(key)} if takes else {}
 
 
 def define(model: Any) -> tuple[Nnx, PyTree, PyTree]:
@@ -82,23 +91,19 @@ def define(model: Any) -> tuple[Nnx, PyTree, PyTree]:
         )
     if not isinstance(model, nnx.Module):
         raise TypeError(f"Network.from_nnx takes a flax.nnx model, got {type(model).__name__}")
-    own, params, keys, rest = _split(model)
-    copy = nnx.merge(own, params, keys, rest)
-    rates = tuple(
-        float(module.rate)
-        for _, module in nnx.iter_modules(copy)
-        if isinstance(module, nnx.Dropout) and module.rate > 0
-    )
+    copy = nnx.clone(model)
+    nnx.pop(copy, nnx.Intermediate)  # what a model has recorded of earlier calls
+    own, params, keys, rest = _split(copy)
 
     def graph() -> Shared:
         return Shared(_split(copy)[0])
 
+    copy.train()
+    training = graph()
     copy.eval()
     inference = graph()
-    copy.set_attributes(deterministic=False, raise_if_not_found=False)
-    sampling = graph()
-    copy.train()
-    definition = Nnx(type(model), Shared(own), inference, graph(), sampling, rates)
+    rates = _switch_dropout_on(copy)
+    definition = Nnx(type(model), Shared(own), inference, training, graph(), rates)
     return definition, params, (keys, rest)
 
 
@@ -110,9 +115,38 @@ def _split(model: Any) -> Any:
 
 
 def _merge(graph: Shared, params: PyTree, state: PyTree) -> Any:
+    """Makes a model with variables of its own, which a call may change."""
     from flax import nnx
 
+    params, state = jax.tree.map(lambda leaf: leaf, (params, state))
     return nnx.merge(graph.value, params, *state)
+
+
+def _as_before(before: PyTree, after: PyTree) -> PyTree:
+    """Returns the state after a call, without what the call has added, such as intermediates."""
+    from flax import nnx
+
+    known = {path for path, _ in nnx.to_flat_state(before)}
+    kept = [(path, value) for path, value in nnx.to_flat_state(after) if path in known]
+    return nnx.from_flat_state(kept)
+
+
+def _switch_dropout_on(model: Any) -> tuple[float, ...]:
+    """Makes the dropout of a model active, whatever its calls say, and returns the rates."""
+    from flax import nnx
+
+    from ntk_al.network.active_dropout import ActiveDropout
+
+    rates = []
+    model.set_attributes(deterministic=False, raise_if_not_found=False)
+    for _, module in list(nnx.iter_graph(model)):
+        if isinstance(module, nnx.Dropout):
+            rates.append(float(module.rate))
+            if type(module) is nnx.Dropout:
+                module.__class__ = ActiveDropout
+        elif isinstance(module, nnx.MultiHeadAttention):
+            rates.append(float(module.dropout_rate))
+    return tuple(rate for rate in rates if rate > 0)
 
 
 def _reseeded(state: PyTree, key: Array) -> PyTree:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from ntk_al._utils import examples
 from ntk_al.types import Array, PyTree
 
 if TYPE_CHECKING:
@@ -38,14 +39,35 @@ def names(network: Network) -> list[str]:
     return [_name(path) for path, leaf in leaves if is_parameter(leaf)]
 
 
-def widened(network: Network) -> Network:
-    """Returns the same network with its half-precision parameters as float32.
+def widened(network: Network, *sets: PyTree) -> tuple[Network, tuple[PyTree, ...]]:
+    """Returns the same network and inputs with all half-precision numbers as float32.
 
-    Their values do not change, but gradients are not rounded to two or three digits any more.
+    No value changes, but gradients are not rounded to two or three digits any more. A network that
+    only works in half precision is returned as it is.
+
+    Args:
+      network: the network.
+      *sets: inputs, ``[N, ...]`` each.
     """
     values = parameters(network)
-    wide = [a.astype(jnp.promote_types(a.dtype, jnp.float32)) for a in values]
-    return replace(network, wide)
+    if not any(_is_half(a) for a in values):
+        return network, sets
+
+    def wide(a: Any) -> Any:
+        return a.astype(jnp.float32) if _is_half(a) else a
+
+    wider = replace(network, [wide(a) for a in values])
+    wider = wider.with_state(jax.tree.map(wide, wider.state))
+    wider_sets = tuple(jax.tree.map(wide, x) for x in sets)
+    try:
+        jax.eval_shape(lambda network, x: network.logits(x), wider, examples.shapes(wider_sets[0]))
+    except TypeError:
+        return network, sets
+    return wider, wider_sets
+
+
+def _is_half(a: Any) -> bool:
+    return is_parameter(a) and a.dtype.itemsize < jnp.dtype(jnp.float32).itemsize
 
 
 def replace(network: Network, values: Sequence[Array]) -> Network:

@@ -16,6 +16,7 @@ import optax
 from ntk_al._utils import checks, examples
 from ntk_al.network import Network, parameters
 from ntk_al.network.arguments import inference_arguments
+from ntk_al.network.definition import Shared
 from ntk_al.training import losses
 from ntk_al.training.augmentation import AUGMENTATIONS
 from ntk_al.training.losses import LOSSES, Objective, Ranking
@@ -66,15 +67,20 @@ class DivergedError(ArithmeticError):
     """Raised if training ends with parameters or a loss that are not finite."""
 
 
-def initialize(key: Array, module: nn.Module, x: np.ndarray) -> Network:
+def initialize(key: Array, module: nn.Module, x: PyTree) -> Network:
     """Creates a network with newly initialized variables.
 
     Args:
       key: PRNG key of the initialization.
       module: a Linen module that returns logits.
       x: example inputs, ``[N, ...]``; only their shape and dtype matter.
+
+    Raises:
+      TypeError: if ``key`` is not a PRNG key.
     """
-    return Network(module, _init(key, jnp.asarray(x[:1]), module=module))
+    checks.key("key", key)
+    one = examples.on_devices(examples.take(x, slice(1)))
+    return Network(module, _init(key, one, module=Shared(module)))
 
 
 def fit(
@@ -99,7 +105,7 @@ def fit(
       key: PRNG key for the order of the examples, the augmentation and dropout.
       network: the network at which training starts.
       x: labeled inputs, ``[L, ...]``, on the host.
-      y: class ids ``[L]``, or real targets ``[L, C]``.
+      y: class ids ``[L]``, or real targets ``[L, C]``; also ``[L]`` if C = 1.
       config: the settings of training.
       optimizer: any transformation of optax, including its learning rate, for example
         ``optax.adamw(1e-3)``. It takes the place of SGD with the learning rate, momentum and weight
@@ -112,14 +118,18 @@ def fit(
 
     Raises:
       DivergedError: if the loss or the variables become NaN or infinite.
-      TypeError: if the network, ``x`` or ``y`` has the wrong type.
+      TypeError: if the key, the network, ``x`` or ``y`` has the wrong type.
       ValueError: if inputs or labels do not match the network, or augmentation is requested for
         inputs that are not images.
     """
+    checks.key("key", key)
     examples.check("x", x)
     num_examples = examples.count(x)
-    y = np.asarray(y)
+    y = np.asarray(checks.labels("y", y))
     num_outputs = network.check(x, independent=False)
+    parameters.check_any(network)
+    if y.ndim == 1 and num_outputs == 1 and np.issubdtype(y.dtype, np.floating):
+        y = y[:, None]  # the targets of a regression
     if y.ndim == 1:
         checks.one_output_a_class(num_outputs)
     checks.targets("y", y, num_examples, num_outputs)
@@ -129,12 +139,14 @@ def fit(
             f"{examples.describe(x)}; use augmentation 'none'"
         )
     objective = losses.of_module(network.module, config.loss, config.ranking)
+    advice = _advice(config, optimizer)
     batch_size = min(config.batch_size, num_examples)
     steps_per_epoch = -(-num_examples // batch_size)
     if optimizer is None:
         optimizer = _sgd(config.weight_decay, config.momentum)
         scales = -one_cycle(config.epochs * steps_per_epoch, config.learning_rate)
     else:
+        _check_optimizer(optimizer)
         scales = np.ones(config.epochs * steps_per_epoch, np.float32)
     state = optimizer.init(parameters.trainable(network))
     order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
@@ -161,12 +173,12 @@ def fit(
         loss = float(np.mean(jax.device_get(epoch_losses)))
         if not np.isfinite(loss):
             what = f"the training loss became {loss} in epoch {epoch + 1} of {config.epochs}"
-            raise DivergedError(f"{what}. {_advice(config)}")
+            raise DivergedError(f"{what}. {advice}")
         if on_epoch is not None:
             on_epoch(epoch, loss)
     if not _all_finite(network):
         what = f"the parameters are NaN or infinite after the last of {config.epochs} epochs"
-        raise DivergedError(f"{what}. {_advice(config)}")
+        raise DivergedError(f"{what}. {advice}")
     return network, loss
 
 
@@ -181,7 +193,8 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
     Raises:
       ValueError: if there is not one class id for each input.
     """
-    y = np.asarray(y)
+    examples.check_structure("x", x)
+    y = np.asarray(checks.labels("y", y))
     if y.shape != (examples.count(x),):
         raise ValueError(
             f"y must be class ids [N] for {examples.count(x)} inputs, got shape {y.shape}"
@@ -193,9 +206,9 @@ def accuracy(network: Network, x: PyTree, y: np.ndarray) -> float:
 
 
 @functools.partial(jax.jit, static_argnames="module")
-def _init(key: Array, x: Array, *, module: nn.Module) -> PyTree:
-    arguments: dict[str, Any] = inference_arguments(type(module))
-    return module.init(key, x, **arguments)
+def _init(key: Array, x: PyTree, *, module: Shared) -> PyTree:
+    arguments: dict[str, Any] = inference_arguments(type(module.value))
+    return module.value.init(key, x, **arguments)
 
 
 @functools.lru_cache(maxsize=32)
@@ -247,11 +260,17 @@ def _all_finite(network: Network) -> Array:
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _advice(config: TrainingConfig) -> str:
-    return (
-        f"Lower the learning rate (it was {config.learning_rate:g}), or check that the inputs are "
-        "normalized."
-    )
+def _check_optimizer(optimizer: Any) -> None:
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            "optimizer must be a transformation of optax, such as optax.adamw(1e-3), got "
+            f"{optimizer!r}"
+        )
+
+
+def _advice(config: TrainingConfig, optimizer: optax.GradientTransformation | None) -> str:
+    rate = f" (it was {config.learning_rate:g})" if optimizer is None else " of the optimizer"
+    return f"Lower the learning rate{rate}, or check that the inputs are normalized."
 
 
 def _batches(

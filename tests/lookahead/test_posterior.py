@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_al import posterior
+from ntk_al._utils import compat
 from tests import helpers
 
 RIDGE = 1e-3
@@ -68,7 +69,7 @@ def test_the_printed_equation_12_without_the_inverse_is_wrong(x64):
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 5))
 def test_observing_one_by_one_equals_conditioning_at_once(seed, cut):
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         theta, logits, targets = problem(seed=seed)
         at_once = condition(theta, logits, targets, 6)
         # λ is relative to the labeled diagonal: give the smaller set the same absolute one.
@@ -117,7 +118,7 @@ def test_a_hundred_observations_in_float32_stay_close_to_float64():
     theta = theta + 0.1 * np.eye(len(theta))
     narrow = condition(theta.astype(np.float32), logits.astype(np.float32), targets, 20)
     narrow = narrow.observe(np.arange(100), targets[20:120].astype(np.float32))
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         wide = condition(theta, logits, targets, 20).observe(np.arange(100), targets[20:120])
     assert narrow.mean.dtype == np.float32
     np.testing.assert_allclose(narrow.mean[100:], wide.mean[100:], atol=1e-4)

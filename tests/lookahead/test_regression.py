@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ntk_al import kernels, lookahead
+from ntk_al._utils import compat
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
 from ntk_al.lookahead import full_posterior, posterior
 from tests import helpers
@@ -157,7 +158,7 @@ def test_score_is_posterior_and_criterion_composed(criterion, num_outputs, x64):
 def test_in_float32_and_under_jit_scores_are_the_same(criterion, x64):
     given = network(2), *sets(2)[:3]
     exact = score(*given, criterion=criterion)
-    with jax.enable_x64(False):
+    with compat.enable_x64(False):
         given = network(2, np.float32), *sets(2, np.float32)[:3]
         np.testing.assert_allclose(score(*given, criterion=criterion), exact, rtol=1e-4)
         jitted = jax.jit(lambda *arguments: score(*arguments, criterion=criterion))

@@ -237,7 +237,7 @@ def test_candidates_of_which_none_can_be_scored_are_not_ranked(mode, x64):
 
 
 def test_a_greedy_batch_that_does_not_fit_says_how_many_points_do():
-    x_eval, budget = sets()[3], 36 * 10**2
+    x_eval, budget = sets()[3], 28 * 10**2
     with pytest.raises(ValueError, match=r"8 candidates and 5 .* about 10 points in all.*x_eval="):
         lookahead.select(*given(), 2, x_eval=x_eval, memory_budget=budget)
     with pytest.raises(ValueError, match=r"about 3 points in all.*batch_mode='top_k'"):

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from ntk_al import data, models, training
-from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig, losses
+from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig, losses, schedule
 from ntk_al.training.augmentation import shift, shift_and_flip
 from tests import helpers
 
@@ -47,7 +47,7 @@ def test_one_step_is_sgd_by_hand():
     x, y, net = helpers.images(4), helpers.labels(4), fresh()
     config = TrainingConfig(epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.01)
     trained, _ = training.fit(KEY, net, x, y, config)
-    rate = optax.cosine_onecycle_schedule(1, 0.1)(0)
+    rate = 0.1  # a single step has the peak rate
 
     def loss(params):
         logits, _ = net.module.apply(
@@ -59,6 +59,13 @@ def test_one_step_is_sgd_by_hand():
         lambda p, g: p - rate * (g + 0.01 * p), net.params, jax.grad(loss)(net.params)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained.params, expected)
+
+
+@pytest.mark.parametrize("num_steps", [4, 7, 100])
+def test_the_learning_rate_follows_one_cycle_of_optax(num_steps):
+    cycle = optax.cosine_onecycle_schedule(num_steps, 0.1)
+    expected = [cycle(step) for step in range(num_steps)]
+    np.testing.assert_allclose(schedule.one_cycle(num_steps, 0.1), expected, atol=1e-7)
 
 
 @pytest.mark.quick

@@ -67,7 +67,7 @@ def kernel_blocks(
     """
     mesh = sharding.automatic(mesh)
     parameters.check_any(network)
-    network = parameters.widened(network)
+    network, sets = parameters.widened(network, *sets)
     demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
     plan = make_plan(demand, memory_budget)
     logging.getLogger(__name__).info("kernel plan: %s", plan)
@@ -101,8 +101,8 @@ def kernel_blocks(
 
 def _dtype(network: Network) -> jnp.dtype:
     """The dtype of the kernel."""
-    dtypes = [leaf.dtype for leaf in parameters.parameters(network)]
-    return jnp.promote_types(jnp.result_type(*dtypes), jnp.float32)
+    # Arrays and not their dtypes, because a Python float among the parameters has none of its own.
+    return jnp.promote_types(jnp.result_type(*parameters.parameters(network)), jnp.float32)
 
 
 def _demand(

@@ -95,7 +95,8 @@ def full_diagonal(network: Network, x: PyTree) -> Array:
     """
     examples.check("x", x)
     network.check(x)
-    return _finite(_in_chunks(_own, parameters.widened(network), x))
+    network, (x,) = parameters.widened(network, x)
+    return _finite(_in_chunks(_own, network, x))
 
 
 def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) -> dict[str, Array]:
@@ -117,8 +118,8 @@ def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) 
             "or a smaller network, or raise memory_budget"
         )
     parameters.check_any(network)
-    network = parameters.widened(network)
-    return {name: _in_chunks(_jacobian, network, x) for name, x in sets.items()}
+    network, wide = parameters.widened(network, *sets.values())
+    return {name: _in_chunks(_jacobian, network, x) for name, x in zip(sets, wide, strict=True)}
 
 
 def _in_chunks(function: Callable[[Network, PyTree], Array], network: Network, x: PyTree) -> Array:

@@ -68,7 +68,7 @@ def sketch(
     examples.check("x", x)
     network.check(x)
     parameters.check_any(network)
-    network = parameters.widened(network)
+    network, (x,) = parameters.widened(network, x)
     found = survey(network, x)
     layers, leaves = found.layers, found.leaves
     sizes = [layer.num_parameters for layer in layers] + [leaf.size for leaf in leaves]

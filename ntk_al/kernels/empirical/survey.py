@@ -8,7 +8,6 @@ import logging
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -70,14 +69,12 @@ def survey(network: Network, x: PyTree) -> Survey:
       x: inputs, ``[N, ...]``; only the shape and dtype of an example matter.
     """
     one = examples.shapes(x, 1)
-    shapes = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(jnp.shape(a), jax.dtypes.result_type(a)), network
-    )
+    shapes = jax.tree.map(_shape, network)
     leaves, structure = jax.tree.flatten((shapes, one))
     # The program also depends on these two settings, which a caller may change for a while.
     config: Any = jax.config
     settings = (config.jax_enable_x64, config.jax_default_matmul_precision)
-    key = (structure, *((a.shape, a.dtype) for a in leaves), settings)
+    key = (structure, *((a.shape, a.dtype, a.weak_type) for a in leaves), settings)
     found = _surveys.get(key)
     if found is None:
         found = _survey(shapes, one)
@@ -88,6 +85,12 @@ def survey(network: Network, x: PyTree) -> Survey:
     else:
         _surveys.move_to_end(key)
     return found
+
+
+def _shape(a: Array) -> jax.ShapeDtypeStruct:
+    of_array: Any = jax.typeof(a)
+    weak = getattr(of_array, "weak_type", False)
+    return jax.ShapeDtypeStruct(of_array.shape, of_array.dtype, weak_type=weak)
 
 
 _surveys: collections.OrderedDict[Any, Survey] = collections.OrderedDict()

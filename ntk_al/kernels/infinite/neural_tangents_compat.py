@@ -54,12 +54,15 @@ def _put_back_moved_names() -> None:
         _set_missing(jax.core, name, getattr(jax.extend.core, name))
     # The library uses this primitive only as a table key; current JAX programs never contain it.
     _set_missing(jax.interpreters.ad, "zeros_like_p", jax.extend.core.Primitive("zeros_like"))
-    if not hasattr(jax, "util"):
+    # Some releases have this module without the two functions, and later ones have no such module.
+    try:
+        util = importlib.import_module("jax.util")
+    except ModuleNotFoundError:
         util = types.ModuleType("jax.util")
-        util.safe_map = _safe_map  # type: ignore[attr-defined]
-        util.safe_zip = _safe_zip  # type: ignore[attr-defined]
         sys.modules["jax.util"] = util
         _set_missing(jax, "util", util)
+    _set_missing(util, "safe_map", _safe_map)
+    _set_missing(util, "safe_zip", _safe_zip)
 
 
 def _set_missing(module: types.ModuleType, name: str, value: object) -> None:

@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 from ntk_al import Network, kernels, lookahead, models, training
+from ntk_al._utils import compat
 from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.network import READOUTS
 from tests import helpers
@@ -172,7 +173,7 @@ def test_a_kernel_that_is_not_finite_names_the_layer():
 )
 def test_precision_rounds_entries_and_keeps_the_kernel_positive(precision, error):
     net, x = helpers.network(), helpers.images(30)
-    with jax.enable_x64(True):
+    with compat.enable_x64(True):
         exact = helpers.plain_gram(helpers.network(dtype=np.float64), x, x)
     theta = np.asarray(kernels.gram(net, x, precision=precision), np.float64)
     assert theta.dtype == np.float64

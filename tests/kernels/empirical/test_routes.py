@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ntk_al import Network, models
+from ntk_al._utils import compat
 from ntk_al.kernels.empirical import capture, routes
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.empirical.survey import survey
@@ -65,7 +66,7 @@ def convolutions(draw):
 @pytest.mark.usefixtures("optimized")
 def test_every_route_of_a_convolution_is_exact(convolution, dtype):
     layer, shape = convolution
-    with jax.enable_x64(dtype == np.float64):
+    with compat.enable_x64(dtype == np.float64):
         x = np.random.default_rng(0).normal(size=(6, *shape)).astype(dtype)
         assert_routes_are_exact(OneLayer(layer), x, routes_of=("rows", "unfolded", "shifted"))
 
