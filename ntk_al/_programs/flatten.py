@@ -16,8 +16,8 @@ from jax.extend import core
 from ntk_al._programs.primitives import CALLS, SCAN, bind, called, read, scan_layout
 from ntk_al._programs.views import is_view
 
-_MOST_UNROLLED = 4000
-"""How many equations a scan may become when it is unrolled; compilation takes a few ms for each."""
+_MOST_UNROLLED = 1000
+"""How many equations a scan may become when it is unrolled; each takes some 10 ms to compile."""
 
 
 def flatten(

@@ -217,7 +217,7 @@ def test_options_are_checked_as_those_of_a_score():
         lookahead.select(*given(), 2, batch_mode="best")
     with pytest.raises(ValueError, match="unknown criterion"):
         lookahead.select(*given(), 2, criterion="mlmco")
-    with pytest.raises(TypeError, match="x_pool must be a NumPy or JAX array, got list"):
+    with pytest.raises(TypeError, match="x_pool is a list; make one array"):
         lookahead.select(*given()[:3], [1, 2], 2)
     with pytest.raises(TypeError, match=r"cannot be jitted; jit lookahead\.score"):
         jax.jit(lambda x: lookahead.select(*given()[:3], x, 2).rows)(given()[3])

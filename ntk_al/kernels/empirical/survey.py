@@ -22,6 +22,7 @@ from ntk_al.types import Array, PyTree
 
 _log = logging.getLogger(__name__)
 _CACHED_PROGRAMS = 64
+_MANY_CONSTANTS = 0.1  # as a share of the parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _survey(network: Network, one: PyTree) -> Survey:
         )
 
     program = flatten(logits, followed, others)
+    _say_what_is_constant(network, program, sum(a.size for a in followed))
     names = parameters.names(network)
     uses, direct = _uses(program.jaxpr, len(followed), names)
     layers = [
@@ -136,6 +138,22 @@ def _survey(network: Network, one: PyTree) -> Survey:
         listed = ", ".join(leaf.name for leaf in found)
         _log.info("the gradients of these parameters are computed per sample: %s", listed)
     return Survey(program, tuple(layers), found)
+
+
+def _say_what_is_constant(
+    network: Network, program: core.ClosedJaxpr, num_parameters: int
+) -> None:
+    """Logs a warning if a network closes over arrays that may have been meant as parameters."""
+    closed_over = [a for a in program.consts if parameters.is_parameter(a)]
+    size = sum(a.size for a in closed_over)
+    if size > _MANY_CONSTANTS * num_parameters:
+        _log.warning(
+            "the network %s closes over arrays of %d real numbers, beside %d in its parameters; "
+            "they are constants to the kernel. Pass in params what should count",
+            network.name,
+            size,
+            num_parameters,
+        )
 
 
 def _uses(

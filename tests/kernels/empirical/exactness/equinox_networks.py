@@ -35,10 +35,6 @@ def channels_first():
     return np.moveaxis(values.images(), -1, 1).copy()
 
 
-def volumes():
-    return np.moveaxis(values.volumes(), -1, 1).copy()
-
-
 class Head(eqx.Module):
     """Logits from a hidden layer that sees every position."""
 
@@ -253,7 +249,7 @@ class Convolutions(eqx.Module):
     layers: eqx.nn.Sequential
 
     def __init__(self, key):
-        keys = jax.random.split(key, 4)
+        keys = jax.random.split(key, 3)
         around = {"padding": "SAME", "padding_mode": "CIRCULAR"}
         self.layers = eqx.nn.Sequential(
             [
@@ -261,10 +257,9 @@ class Convolutions(eqx.Module):
                 eqx.nn.GroupNorm(2, 4),
                 eqx.nn.Lambda(jax.nn.relu),
                 eqx.nn.Conv2d(4, 3, 2, dilation=2, **around, key=keys[1]),
-                eqx.nn.ConvTranspose2d(3, 2, 3, stride=2, output_padding=1, key=keys[2]),
-                eqx.nn.MaxPool2d(2, 2),
+                eqx.nn.MaxPool2d(2, 1),
                 eqx.nn.Lambda(jnp.ravel),
-                eqx.nn.Linear(32, C, key=keys[3]),
+                eqx.nn.Linear(12, C, key=keys[2]),
             ]
         )
 
@@ -302,20 +297,6 @@ class ConvolutionOfSeries(eqx.Module):
 
     def __call__(self, x):
         return self.head(self.transposed(jnp.tanh(self.conv(x.T))))
-
-
-@case(volumes)
-class ConvolutionOfVolumes(eqx.Module):
-    conv: eqx.nn.Conv3d
-    head: Head
-
-    def __init__(self, key):
-        keys = jax.random.split(key)
-        self.conv = eqx.nn.Conv3d(2, 3, 2, stride=2, key=keys[0])
-        self.head = Head(24, keys[1])
-
-    def __call__(self, x):
-        return self.head(self.conv(x))
 
 
 @case(channels_first)

@@ -249,26 +249,6 @@ class Convolutions(nnx.Module):
         return self.head(self.transposed(nnx.tanh(self.dilated(nnx.relu(self.grouped(x))))))
 
 
-@case(values.sequences)
-class CausalConvolution(nnx.Module):
-    def __init__(self, rngs):
-        self.causal = nnx.Conv(D, 4, (2,), kernel_dilation=2, padding="CAUSAL", rngs=rngs)
-        self.head = Head(T * 4, rngs)
-
-    def __call__(self, x):
-        return self.head(self.causal(x))
-
-
-@case(values.volumes)
-class ConvolutionOfVolumes(nnx.Module):
-    def __init__(self, rngs):
-        self.conv = nnx.Conv(2, 3, (2, 2, 2), strides=2, padding="VALID", rngs=rngs)
-        self.head = Head(24, rngs)
-
-    def __call__(self, x):
-        return self.head(self.conv(x))
-
-
 @case(values.images)
 class ResidualNetwork(nnx.Module):
     def __init__(self, rngs):
@@ -285,20 +265,17 @@ class ResidualNetwork(nnx.Module):
         return self.head(self.dropout(x.mean((1, 2))))
 
 
-@case(values.images)
-class OneLayerAtThreeResolutions(nnx.Module):
+@case(values.vectors)
+class OneLayerUnderThreeNames(nnx.Module):
     def __init__(self, rngs):
-        layer = nnx.Conv(2, 2, (3, 3), rngs=rngs)
-        self.layers = helpers.nnx_list([layer, layer, layer])
-        self.head = nnx.Linear(6, C, rngs=rngs)
+        self.first = nnx.Linear(D, D, rngs=rngs)
+        self.others = helpers.nnx_list([self.first, self.first])
+        self.head = Head(D, rngs)
 
     def __call__(self, x):
-        pyramid = []
-        for layer in self.layers:
+        for layer in (self.first, *self.others):
             x = nnx.tanh(layer(x))
-            pyramid.append(x.mean((1, 2)))
-            x = nnx.avg_pool(x, (2, 2), (2, 2), "SAME")
-        return self.head(jnp.concatenate(pyramid, axis=-1))
+        return self.head(x)
 
 
 class WeightNormalization(nnx.Module):

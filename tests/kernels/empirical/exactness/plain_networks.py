@@ -112,11 +112,9 @@ def language_model_that_returns_an_object(p, x):
 PRODUCTS = {
     "transposed_weight": ((4, D), lambda w, x: x @ w.T),
     "einsum_of_rows": ((4, D), lambda w, x: jnp.einsum("btd,kd->btk", x, w)),
-    "einsum_of_columns": ((D, 4), lambda w, x: jnp.einsum("btd,dk->kbt", x, w).transpose(1, 2, 0)),
     "weight_on_the_left": ((4, D), lambda w, x: jnp.swapaxes(w @ jnp.swapaxes(x, 1, 2), 1, 2)),
     "einsum_weight_first": ((4, D), lambda w, x: jnp.einsum("kd,btd->btk", w, x)),
     "steps_as_rows": ((D, 4), lambda w, x: (x.reshape(-1, D) @ w).reshape(len(x), T, 4)),
-    "steps_last": ((D, 4), lambda w, x: jnp.einsum("bdt,dk->bkt", jnp.swapaxes(x, 1, 2), w)),
     "over_steps": ((4, T), lambda w, x: jnp.einsum("st,btd->bsd", w, x)),
     "own_weight_for_each_step": ((T, D, 4), lambda w, x: jnp.einsum("btd,tdk->btk", x, w)),
     "own_copy_for_each_example": (
@@ -134,7 +132,6 @@ PRODUCTS = {
     "in_halves": ((D, 4), lambda w, x: x[..., :3] @ w[:3] + x[..., 3:] @ w[3:]),
     "batch_last": ((4, D), lambda w, x: jnp.einsum("kd,dtb->btk", w, x.T)),
     "complex": ((D, 4), lambda w, x: (x @ w.astype(complex)).real),
-    "outer_product": ((D,), lambda w, x: jnp.einsum("btd,k->btdk", x, w)),
     "inner_product": ((D,), lambda w, x: jnp.tanh(x @ w)),
 }
 
@@ -190,19 +187,6 @@ def masked_weight(p, x):
     """An autoregressive layer (MADE): output i sees the inputs before i."""
     mask = np.triu(np.ones((D, D), np.float32), 1)
     return jnp.tanh(x @ (p["w"] * mask)) @ p["head"]
-
-
-@case(values.vectors, v=(D, D), g=(D,), head=(D, C))
-def weight_normalization(p, x):
-    w = p["g"] * p["v"] / jnp.linalg.norm(p["v"], axis=0)
-    return jnp.tanh(x @ w) @ p["head"]
-
-
-@case(values.images, w=(3, 3, 2, 4), head=(144, C))
-def weight_standardized_convolution(p, x):
-    w = p["w"] - p["w"].mean((0, 1, 2))
-    w = w / jnp.sqrt(jnp.square(w).mean((0, 1, 2)) + 1e-3)
-    return jnp.tanh(flat(convolve(x, w))) @ p["head"]
 
 
 @case(values.vectors, a=(D, 2), b=(2, D), head=(D, C))
@@ -307,12 +291,6 @@ def gradient_inside_the_network(p, x):
 @case(values.vectors, w=(C, D, D))
 def bilinear_form(p, x):
     return jnp.einsum("bi,kij,bj->bk", x, p["w"], jnp.tanh(x))
-
-
-@case(values.vectors, w=(D, D), v=(C, D, D))
-def bilinear_form_of_a_layer(p, x):
-    h = jnp.tanh(x @ p["w"])
-    return jnp.stack([((h @ v) * x).sum(-1) for v in p["v"]], axis=-1)
 
 
 @case(values.sequences, make=(D, D * 4), head=(4, C))
