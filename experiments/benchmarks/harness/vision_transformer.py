@@ -51,7 +51,7 @@ class VisionTransformer(nnx.Module):
         self.token = nnx.Param(normal(rngs.params(), (1, 1, width)))
         self.positions = nnx.Param(normal(rngs.params(), (1, tokens, width)))
         heads = max(1, width // _HEAD_WIDTH)
-        self.blocks = nnx.List([Block(width, heads, rngs) for _ in range(_DEPTH)])
+        self.blocks = nnx.Sequential(*[Block(width, heads, rngs) for _ in range(_DEPTH)])
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         self.head = nnx.Linear(width, num_classes, rngs=rngs)
 
@@ -61,6 +61,4 @@ class VisionTransformer(nnx.Module):
         x = x.reshape(len(x), -1, x.shape[-1])
         token = jnp.broadcast_to(self.token[...], (len(x), 1, x.shape[-1]))
         x = jnp.concatenate([token, x], axis=1) + self.positions[...]
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x)[:, 0])
+        return self.head(self.norm(self.blocks(x))[:, 0])
