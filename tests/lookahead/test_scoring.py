@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import flax.linen as nn
 import jax
@@ -435,3 +436,14 @@ def test_entropy_is_that_of_softmax_even_for_large_logits(x64):
         criteria.entropy(logits), helpers.entropy(helpers.softmax(logits)), rtol=1e-12
     )
     np.testing.assert_allclose(criteria.entropy(np.array([[1e4, 0.0], [0.0, 0.0]])), [0, np.log(2)])
+
+
+@pytest.mark.filterwarnings("ignore:the outputs of the network")
+def test_a_pool_that_does_not_fit_is_told_a_number_of_evaluation_points_that_does():
+    net, budget = helpers.network(), 12 * 2**20
+    given = helpers.images(4), helpers.labels(4), helpers.images(1500)
+    with pytest.raises(ValueError, match=r"x_eval= a random sample of \d+") as refused:
+        lookahead.score(net, *given, memory_budget=budget)
+    num_eval = int(re.search(r"sample of (\d+)", str(refused.value))[1])
+    x_eval = given[2][:num_eval]
+    assert lookahead.score(net, *given, x_eval=x_eval, memory_budget=budget).shape == (1500,)

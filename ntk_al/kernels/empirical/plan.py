@@ -98,6 +98,10 @@ class Plan:
         )
 
 
+class BudgetError(ValueError):
+    """Raised if a kernel does not fit into the memory budget, even with one layer at a time."""
+
+
 def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
     """Makes a plan for a demand.
 
@@ -106,8 +110,8 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
       memory_budget: bytes on each device; ``None`` allows most of the free memory.
 
     Raises:
-      ValueError: if the budget is too small even for one layer at a time; the message says how
-        much would be enough.
+      BudgetError: if the budget is too small even for one layer at a time; the message says how
+        much would be enough, and which size of evaluation set.
     """
     if memory_budget is None:
         memory_budget = memory.free()
@@ -117,13 +121,34 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
         enough = float(memory_budget)
         while _plan_within(int(enough), demand) is None:
             enough *= _NEXT_BUDGET
-        raise ValueError(
+        raise BudgetError(
             f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
             f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, but "
-            f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, or score "
-            "fewer candidates or evaluation points"
+            f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, "
+            f"{_smaller(memory_budget, demand)}"
         )
     return plan
+
+
+def _smaller(memory_budget: int, demand: Demand) -> str:
+    """Says how to ask for less, if possible with a size of the evaluation set that fits."""
+    fewer = "score fewer candidates or evaluation points"
+    if (1, 1) not in demand.pairs or len(demand.sizes) != 2:
+        return f"or {fewer}"
+    num_labeled, num_pool = demand.sizes
+    for halvings in range(1, num_pool.bit_length()):
+        num_eval = num_pool >> halvings
+        smaller = dataclasses.replace(
+            demand,
+            sizes=(num_labeled, num_pool, num_eval),
+            pairs=((0, 0), (0, 1), (0, 2), (2, 1)),
+        )
+        if _plan_within(memory_budget, smaller) is not None:
+            return (
+                f"or measure changes at fewer points: with x_eval= a random sample of {num_eval} "
+                "of the candidates it fits"
+            )
+    return f"or {fewer}"
 
 
 def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
