@@ -140,9 +140,7 @@ def _survey(network: Network, one: PyTree) -> Survey:
     return Survey(program, tuple(layers), found)
 
 
-def _say_what_is_constant(
-    network: Network, program: core.ClosedJaxpr, num_parameters: int
-) -> None:
+def _say_what_is_constant(network: Network, program: core.ClosedJaxpr, num_parameters: int) -> None:
     """Logs a warning if a network closes over arrays that may have been meant as parameters."""
     closed_over = [a for a in program.consts if parameters.is_parameter(a)]
     size = sum(a.size for a in closed_over)
