@@ -196,10 +196,10 @@ def test_under_jit_scores_are_the_same(criterion):
 
 def test_scoring_again_with_the_same_shapes_compiles_nothing(compilations):
     x_l, y_l, _, _ = sets()
-    x_u = helpers.images(23)  # as many as in no other test
-    lookahead.score(helpers.network(), x_l, y_l, x_u)
+    x_u, num_classes = helpers.images(23), 7  # as many classes as in no other test
+    lookahead.score(helpers.network(num_classes=num_classes), x_l, y_l, x_u)
     before = len(compilations)
-    lookahead.score(helpers.network(seed=1), x_l + 1, y_l, x_u - 1)
+    lookahead.score(helpers.network(seed=1, num_classes=num_classes), x_l + 1, y_l, x_u - 1)
     assert len(compilations) == before > 0
 
 
