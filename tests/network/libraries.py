@@ -113,3 +113,16 @@ class NoisyEquinox(eqx.Module):
     def __call__(self, x, key):
         _, key = jax.random.split(key)
         return self.head(self.dropout(jax.nn.relu(self.hidden(x)), key=key))
+
+
+class Recording(nnx.Module):
+    """Counts its calls and records what it sees."""
+
+    def __init__(self):
+        self.head = nnx.Linear(D, C, rngs=nnx.Rngs(0))
+        self.calls = nnx.Variable(jnp.array(0))
+
+    def __call__(self, x):
+        self.calls[...] += 1
+        self.seen = nnx.Intermediate(x)
+        return self.head(x)

@@ -47,17 +47,7 @@ def test_a_network_does_not_follow_the_model_from_which_it_was_made():
 
 
 def test_an_nnx_model_may_count_its_calls_and_record_what_it_sees():
-    class Recording(nnx.Module):
-        def __init__(self):
-            self.head = nnx.Linear(libraries.D, 3, rngs=nnx.Rngs(0))
-            self.calls = nnx.Variable(jnp.array(0))
-
-        def __call__(self, x):
-            self.calls[...] += 1
-            self.seen = nnx.Intermediate(x)
-            return self.head(x)
-
-    net = Network.from_nnx(Recording())
+    net = Network.from_nnx(libraries.Recording())
     np.testing.assert_array_equal(net.logits(X), net.logits(X))
     np.testing.assert_allclose(kernels.gram(net, X), helpers.plain_gram(net, X, X), rtol=1e-5)
 

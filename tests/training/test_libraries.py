@@ -130,17 +130,7 @@ def test_the_trained_nnx_model_predicts_the_same_and_can_be_trained_on():
 
 
 def test_state_that_an_nnx_model_changes_itself_is_kept_and_records_are_dropped():
-    class Recording(nnx.Module):
-        def __init__(self):
-            self.head = nnx.Linear(libraries.D, 3, rngs=nnx.Rngs(0))
-            self.calls = nnx.Variable(jnp.array(0))
-
-        def __call__(self, x):
-            self.calls[...] += 1
-            self.seen = nnx.Intermediate(x)
-            return self.head(x)
-
-    trained, _ = training.fit(KEY, Network.from_nnx(Recording()), X, Y, FIVE_STEPS)
+    trained, _ = training.fit(KEY, Network.from_nnx(libraries.Recording()), X, Y, FIVE_STEPS)
     given = training.to_nnx(trained)
     assert int(given.calls[...]) == 5
     assert not hasattr(given, "seen")
