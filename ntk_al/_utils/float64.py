@@ -29,5 +29,8 @@ def widest(*operands: object) -> Iterator[jnp.dtype]:
 
 
 def to_default(tree: PyTree) -> PyTree:
-    """Casts the leaves to the default float dtype, so that float64 does not leak out."""
+    """Casts the leaves to the default float dtype.
+
+    Inside a block of ``widest``, that is the widest one. Outside, it keeps float64 from leaking.
+    """
     return jax.tree.map(lambda leaf: leaf.astype(jnp.result_type(float)), tree)

@@ -207,7 +207,7 @@ def _condition_number(a: Array, cholesky: Array) -> Array:
 
 @jax.jit
 def _at(factor: Factor, cross: Array, logits: Array) -> Points:
-    cross, logits = float64.to_default((cross, logits))  # the widest, in the caller's block
+    cross, logits = float64.to_default((cross, logits))
     whitened = jax.scipy.linalg.solve_triangular(factor.cholesky, cross, lower=True)
     return Points(
         logits=logits, mean=logits + _matmul(whitened.T, factor.residual), whitened=whitened

@@ -345,7 +345,7 @@ def _score_posterior(
     num_candidates: int | None,
     task: str,
 ) -> Array:
-    belief = to_default(belief)  # the widest, in the caller's block
+    belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     variance = jnp.diagonal(s)[of_candidates]
