@@ -13,7 +13,15 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from ntk_al._programs.primitives import CALLS, SCAN, bind, called, read, scan_layout
+from ntk_al._programs.primitives import (
+    CALLS,
+    SCAN,
+    bind,
+    called,
+    environment,
+    read,
+    scan_layout,
+)
 from ntk_al._programs.views import is_view
 
 _MOST_UNROLLED = 1000
@@ -33,48 +41,46 @@ def flatten(
     Returns:
       A program of the same arguments.
     """
-    program = jax.make_jaxpr(function)(*followed, *others)
     follows = [True] * len(followed) + [False] * len(others)
-
-    def inlined(*arguments: Any) -> Any:
-        (result,) = _run(program, arguments, follows)[0]
-        return result
-
-    return jax.make_jaxpr(inlined)(*followed, *others)
+    return _retraced(function, [*followed, *others], follows)
 
 
 def inline(function: Callable[..., Any], arguments: Sequence[Any]) -> core.ClosedJaxpr:
     """Traces a function of arrays that returns one array, and inlines all calls."""
+    return _retraced(function, arguments, [False] * len(arguments), enter_all=True)
+
+
+def _retraced(
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+    follows: Sequence[bool],
+    *,
+    enter_all: bool = False,
+) -> core.ClosedJaxpr:
     program = jax.make_jaxpr(function)(*arguments)
 
     def inlined(*arguments: Any) -> Any:
-        (result,) = _inlined(program, arguments)
+        (result,) = _run(program, arguments, follows, enter_all=enter_all)[0]
         return result
 
     return jax.make_jaxpr(inlined)(*arguments)
 
 
-def _inlined(program: core.ClosedJaxpr, arguments: Sequence[Any]) -> list[Any]:
-    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
-    values.update(zip(program.jaxpr.invars, arguments, strict=True))
-    for equation in program.jaxpr.eqns:
-        inputs = [read(atom, values) for atom in equation.invars]
-        is_call = equation.primitive.name in CALLS
-        outputs = _inlined(called(equation), inputs) if is_call else bind(equation, inputs)
-        values.update(zip(equation.outvars, outputs, strict=True))
-    return [read(atom, values) for atom in program.jaxpr.outvars]
-
-
 def _run(
-    program: core.ClosedJaxpr, arguments: Sequence[Any], follows: Sequence[bool]
+    program: core.ClosedJaxpr,
+    arguments: Sequence[Any],
+    follows: Sequence[bool],
+    *,
+    enter_all: bool = False,
 ) -> tuple[list[Any], list[bool]]:
     """Executes a program equation by equation, entering the calls that a followed value enters.
+
+    With ``enter_all``, it enters every call.
 
     Returns:
       The results, and for each whether it is a followed argument, or a view of one.
     """
-    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
-    values.update(zip(program.jaxpr.invars, arguments, strict=True))
+    values = environment(program, arguments)
     followed = {v for v, follow in zip(program.jaxpr.invars, follows, strict=True) if follow}
 
     def is_followed(atom: core.Var | core.Literal) -> bool:
@@ -83,7 +89,7 @@ def _run(
     for equation in program.jaxpr.eqns:
         inputs = [read(atom, values) for atom in equation.invars]
         enters = [is_followed(atom) for atom in equation.invars]
-        outputs, follow = _execute(equation, inputs, enters)
+        outputs, follow = _execute(equation, inputs, enters, enter_all)
         values.update(zip(equation.outvars, outputs, strict=True))
         followed.update(v for v, f in zip(equation.outvars, follow, strict=True) if f)
     results = program.jaxpr.outvars
@@ -91,14 +97,14 @@ def _run(
 
 
 def _execute(
-    equation: core.JaxprEqn, inputs: list[Any], enters: list[bool]
+    equation: core.JaxprEqn, inputs: list[Any], enters: list[bool], enter_all: bool
 ) -> tuple[list[Any], list[bool]]:
-    if any(enters):
-        if equation.primitive.name in CALLS:
-            return _run(called(equation), inputs, enters)
-        if equation.primitive.name == SCAN and _unrolled_size(equation) <= _MOST_UNROLLED:
-            return _unroll(equation, inputs, enters)
-    return bind(equation, inputs), [any(enters) and is_view(equation)] * len(equation.outvars)
+    name, matters = equation.primitive.name, any(enters)
+    if name in CALLS and (matters or enter_all):
+        return _run(called(equation), inputs, enters, enter_all=enter_all)
+    if name == SCAN and matters and _unrolled_size(equation) <= _MOST_UNROLLED:
+        return _unroll(equation, inputs, enters)
+    return bind(equation, inputs), [matters and is_view(equation)] * len(equation.outvars)
 
 
 def _unroll(

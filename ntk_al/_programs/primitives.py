@@ -65,6 +65,13 @@ def bind(equation: core.JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
     return list(outputs) if primitive.multiple_results else [outputs]
 
 
+def environment(program: core.ClosedJaxpr, arguments: Sequence[Any]) -> dict[core.Var, Any]:
+    """Returns the values of the variables with which a program begins."""
+    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+    values.update(zip(program.jaxpr.invars, arguments, strict=True))
+    return values
+
+
 def run(equations: Sequence[core.JaxprEqn], values: dict[core.Var, Any], result: core.Var) -> Any:
     """Executes equations, given the values of the variables that they need, up to one result."""
     values = dict(values)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from ntk_al._programs.flatten import inline
-from ntk_al._programs.primitives import DOT, run, shaped
+from ntk_al._programs.primitives import DOT, environment, run, shaped
 from ntk_al._utils import batches, checks, examples
 from ntk_al.network.network import DIVERGED, Network
 from ntk_al.types import Array, PyTree
@@ -71,8 +71,7 @@ def _features(network: Network, x: PyTree) -> Array:
             "its features"
         )
     features, contracted = head
-    values = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
-    values.update(zip(program.jaxpr.invars, [*of_network, *inputs], strict=True))
+    values = environment(program, [*of_network, *inputs])
     h = run(program.jaxpr.eqns, values, features)
     free = [axis for axis in range(h.ndim) if axis not in contracted]
     h = jnp.transpose(h, (*free, *contracted))

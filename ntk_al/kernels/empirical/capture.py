@@ -8,13 +8,11 @@ therefore never mix, whatever the network does with its axes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from ntk_al._programs.primitives import bind, read
+from ntk_al._programs.primitives import bind, environment, read
 from ntk_al._utils import examples
 from ntk_al.kernels.empirical.factors import Factors, Layer, Leaf
 from ntk_al.kernels.empirical.survey import arguments, survey
@@ -65,8 +63,7 @@ def _run(
     Returns:
       The result, and the activations that enter the calls.
     """
-    values: dict[core.Var, Any] = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
-    values.update(zip(program.jaxpr.invars, arguments, strict=True))
+    values = environment(program, arguments)
     calls = {
         number: (activation, zero)
         for layer, of_layer in zip(layers, zeros, strict=True)
