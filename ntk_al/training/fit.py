@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -150,7 +150,7 @@ def fit(
         _check_optimizer(optimizer)
         scales = np.ones(config.epochs * steps_per_epoch, np.float32)
     state = optimizer.init(parameters.trainable(network))
-    order_key, augmentation_key, dropout_key = jax.random.split(key, 3)
+    order_key, *step_keys = jax.random.split(key, 3)
     batches = _batches(np.random.default_rng(_seed(order_key)), num_examples, batch_size)
     loss = float("nan")
     for epoch in range(config.epochs):
@@ -160,8 +160,8 @@ def fit(
             network, state, step_loss = _step(
                 network,
                 state,
-                jax.random.fold_in(augmentation_key, step),
-                jax.random.fold_in(dropout_key, step),
+                step_keys,
+                np.int32(step),
                 examples.take(x, chosen),
                 y[chosen],
                 scales[step],
@@ -222,8 +222,8 @@ def _sgd(weight_decay: float, momentum: float) -> optax.GradientTransformation:
 def _step(
     network: Network,
     state: Any,
-    augmentation_key: Array,
-    dropout_key: Array,
+    keys: Sequence[Array],
+    step: Array,
     x: PyTree,
     y: Array,
     scale: Array,
@@ -233,6 +233,7 @@ def _step(
     objective: Objective,
     augmentation: str,
 ) -> tuple[Network, Any, Array]:
+    augmentation_key, dropout_key = (jax.random.fold_in(key, step) for key in keys)
     x = AUGMENTATIONS[augmentation](augmentation_key, x)
 
     def value(trainable: PyTree) -> tuple[Array, tuple[Array, PyTree]]:
