@@ -78,6 +78,9 @@ class Pool:
     def subset(self, key: Array, size: int) -> np.ndarray:
         """Draws a uniform random subset of the unlabeled examples.
 
+        Pools that differ in few labels get subsets that differ in few examples, so strategies that
+        are compared with the same key choose from almost the same candidates.
+
         Args:
           key: PRNG key of the draw.
           size: how many examples to draw.
@@ -95,5 +98,6 @@ class Pool:
             raise ValueError(
                 f"a subset of {size} cannot be drawn from {unlabeled.size} unlabeled examples"
             )
-        chosen = np.asarray(jax.random.permutation(key, unlabeled.size)[:size])
-        return np.sort(unlabeled[chosen])
+        # All examples are shuffled, because a shuffle of each new number would be compiled.
+        order = np.asarray(jax.random.permutation(key, self.num_examples))
+        return np.sort(order[np.isin(order, unlabeled)][:size]).astype(np.int64)

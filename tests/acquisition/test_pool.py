@@ -36,6 +36,13 @@ def test_a_subset_holds_unlabeled_ids_once_each():
     assert pool.subset(KEY, 40).tolist() == pool.unlabeled.tolist()
 
 
+def test_pools_that_differ_in_few_labels_get_almost_the_same_subset():
+    pool = Pool.start(KEY, 500, 10)
+    others = pool.label(pool.unlabeled[:5])
+    subset, of_others = pool.subset(KEY, 100), others.subset(KEY, 100)
+    assert len(np.intersect1d(subset, of_others)) >= 95
+
+
 def test_the_key_decides():
     assert Pool.start(KEY, 50, 10).labeled.tolist() == Pool.start(KEY, 50, 10).labeled.tolist()
     other = Pool.start(jax.random.key(1), 50, 10)
