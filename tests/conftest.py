@@ -25,7 +25,6 @@ from ntk_al._utils import compat
 
 MNIST_DIRS = (
     os.environ.get("NTK_AL_TFDS", ""),
-    os.path.join(os.path.dirname(__file__), "..", "..", "shared", "tfds"),
     os.path.expanduser("~/tensorflow_datasets"),
 )
 

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from ntk_al import data
 from ntk_al.data import DATASETS
 from ntk_al.data.dataset import Dataset
+from ntk_al.data.npz import load_npz
 from ntk_al.data.tensorflow_datasets import TfdsSource
 
 
@@ -266,8 +268,52 @@ def test_labels_with_gaps_are_refused_and_truth_values_are_images(tmp_path):
     np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
     assert data.load(str(path)).x_train.shape == (8, 8, 1, 1)
     np.savez(path, x_train=x, y_train=y * 10**9, x_test=x, y_test=y)
-    with pytest.raises(ValueError, match="labels up to 1000000000 for 16 examples"):
+    with pytest.raises(ValueError, match="labels up to 1000000000, but no example of class 2"):
+        data.load(str(path))
+    gaps = np.array([0, 3, 7, 50])[np.arange(8) % 4]
+    np.savez(path, x_train=x, y_train=gaps, x_test=x, y_test=gaps)
+    with pytest.raises(ValueError, match=r"labels up to 50, but no example of class 1.*np.unique"):
         data.load(str(path))
     np.savez(path, x_train=x, y_train=y.astype(str), x_test=x, y_test=y)
     with pytest.raises(ValueError, match="must be integer class ids"):
         data.load(str(path))
+
+
+@pytest.mark.parametrize("dtype", [complex, "datetime64[D]", "S3"])
+def test_inputs_that_are_not_real_numbers_are_refused(tmp_path, dtype):
+    with pytest.raises(ValueError, match=r"x_test in .* must hold real numbers, got dtype"):
+        data.load(saved(tmp_path, x_test=np.zeros((8, 6, 6, 3), dtype)))
+
+
+def test_members_that_are_not_arrays_and_npy_files_are_refused(tmp_path):
+    path = saved(tmp_path)
+    given = {name: array for name, array in arrays().items() if name != "x_test"}
+    np.savez(path, **given)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("x_test", b"hello")
+    with pytest.raises(ValueError, match=r"x_test in .* must hold real numbers"):
+        data.load(path)
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match="it holds a single array without a name"):
+        data.load(path)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_damaged_file_is_read_rightly_or_refused_in_one_line(tmp_path, seed):
+    path, rng = saved(tmp_path), np.random.default_rng(seed)
+    content = bytearray(open(path, "rb").read())  # noqa: SIM115
+    if seed % 2:
+        content = content[: rng.integers(len(content))]
+    for position in rng.integers(len(content), size=seed % 8) if content else ():
+        content[position] = rng.integers(256)
+    with open(path, "wb") as file:
+        file.write(content)
+    try:
+        read = load_npz(path)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"^.*mine\.npz[^\n]*$"):
+            load_npz(path)
+    else:  # only bytes that mean nothing were damaged: every member has a checksum
+        for name, array in arrays().items():
+            np.testing.assert_array_equal(getattr(read, name), array)
