@@ -9,6 +9,9 @@ import contextlib
 
 import jax
 
+CONVOLUTIONS_ON_MESHES = jax.__version_info__ >= (0, 8)
+"""Whether gradients of convolutions for each example can be computed on several devices."""
+
 
 def enable_x64(enable: bool = True) -> contextlib.AbstractContextManager[object]:
     """Enables float64 inside a block, or disables it."""

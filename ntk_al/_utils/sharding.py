@@ -26,8 +26,11 @@ def check(mesh: Mesh | None) -> None:
 
 
 def automatic(mesh: Mesh | None) -> Mesh | None:
-    """Returns a mesh that lets XLA choose the layout of arrays outside of a ``shard_map``."""
-    return None if mesh is None else Mesh(mesh.devices, mesh.axis_names)
+    """Returns a mesh that lets XLA choose the layout of arrays outside of a ``shard_map``.
+
+    It returns ``None`` if there is nothing to share, because the mesh has one device only.
+    """
+    return None if mesh is None or mesh.size == 1 else Mesh(mesh.devices, mesh.axis_names)
 
 
 def share(mesh: Mesh, x: PyTree) -> PyTree:

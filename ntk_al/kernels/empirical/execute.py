@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ntk_al._utils import examples, sharding
+from ntk_al._utils import compat, examples, sharding
 from ntk_al.kernels.empirical import finiteness, programs
 from ntk_al.kernels.empirical.factors import Layer
 from ntk_al.kernels.empirical.plan import Demand, Plan, make_plan
@@ -84,8 +84,16 @@ def kernel_blocks(
     tilings_of_pairs = [(plan.tilings[i], plan.tilings[j]) for i, j in pairs]
     tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
     kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
-    for group in plan.groups:
-        kernel = _add_group(setting, kernel, group, network, samples, plan)
+    try:
+        for group in plan.groups:
+            kernel = _add_group(setting, kernel, group, network, samples, plan)
+    except NotImplementedError as error:
+        if mesh is None or compat.CONVOLUTIONS_ON_MESHES:
+            raise
+        raise ValueError(
+            f"networks with convolutions need JAX 0.8 or later on several devices; this is JAX "
+            f"{jax.__version__}. Update it, or leave mesh= out"
+        ) from error
     assemble = programs.assemble_padded if padded else programs.assemble
     blocks = [
         assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
