@@ -34,7 +34,7 @@ def scores(candidates: CandidateSet, train: Train) -> np.ndarray:
     x_eval, before = candidates.x, logits
     if candidates.x_eval is not None:
         x_eval, before = candidates.x_eval, jnp.asarray(candidates.problem.eval_logits)
-    evaluation = Evaluation(before, jnp.zeros_like(before))
+    evaluation = Evaluation(before, None)
     probabilities = np.asarray(jax.nn.softmax(logits))
     scores = np.full(len(logits), -np.inf)
     for row in np.flatnonzero(candidates.available):

@@ -25,13 +25,18 @@ class Evaluation:
 
     Attributes:
       mean: outputs of the retrained linearized network, ``[E, C]``.
-      offset: mean − f, ``[E, C]``, or zero if changes are measured from the mean itself.
+      offset: mean − f, ``[E, C]``; ``None`` if changes are measured from the mean itself.
       weight: 1 for a point and 0 for padding, ``[E]``; ``None`` if there is no padding.
     """
 
     mean: Array
-    offset: Array
+    offset: Array | None
     weight: Array | None = None
+
+    @property
+    def reference(self) -> Array:
+        """The outputs from which changes are measured, mean − offset, ``[E, C]``."""
+        return self.mean if self.offset is None else self.mean - self.offset
 
 
 class Outcome(Protocol):
@@ -86,7 +91,7 @@ class Criterion:
       A label would move three points by 1, ½ and 0 times the error, whose norm is 1.
 
       >>> from ntk_al.lookahead.outcomes import RankOne
-      >>> evaluation = Evaluation(mean=jnp.zeros((3, 2)), offset=jnp.zeros((3, 2)))
+      >>> evaluation = Evaluation(mean=jnp.zeros((3, 2)), offset=None)
       >>> outcome = RankOne(
       ...     gain=jnp.array([1.0, 0.5, 0.0]),
       ...     mean=jnp.zeros(2),
@@ -130,8 +135,7 @@ def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
     The authors' released code uses this in place of Eq. 13.
     """
     after = outcome.after(evaluation, label)
-    before = evaluation.mean - evaluation.offset
-    return (after.argmax(1) != before.argmax(1)).sum().astype(after.dtype)
+    return (after.argmax(1) != evaluation.reference.argmax(1)).sum().astype(after.dtype)
 
 
 def variance(evaluation: Evaluation, outcome: GaussianOutcome) -> Array:

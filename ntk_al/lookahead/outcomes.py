@@ -45,14 +45,17 @@ class RankOne:
     def output_change(self, evaluation: Evaluation, label: Array) -> Array:
         """Σ_x ‖b(x) + w(x, j) e_j‖₂; the square is expanded to avoid an [E, C] array."""
         b, w, e = evaluation.offset, self.gain, _step(self.mean, label)
+        if b is None:
+            return jnp.abs(w).sum() * jnp.linalg.norm(e)
         squared = jnp.square(b).sum(1) + 2 * w * _dot(b, e) + jnp.square(w) * _dot(e, e)
         return jnp.sqrt(jnp.maximum(squared, 0)).sum()
 
     def expected_output_change(self, evaluation: Evaluation) -> Array:
         """E Σ_x ‖b(x) + w(x, j) e‖₂ over e ~ N(0, (S_jj + λ) I)."""
-        b = jnp.square(evaluation.offset).sum(1, keepdims=True)
         spread = self.variance * jnp.square(self.gain)[:, None]
-        return expected_norm(b, spread, copies=evaluation.offset.shape[1]).sum()
+        b = evaluation.offset
+        squared = jnp.zeros_like(spread) if b is None else jnp.square(b).sum(1, keepdims=True)
+        return expected_norm(squared, spread, copies=evaluation.mean.shape[1]).sum()
 
     def variance_removed(self) -> Array:
         """Σ_x w(x, j) S(x, x_j), the same for every output."""
@@ -87,7 +90,9 @@ class RankC:
     def expected_output_change(self, evaluation: Evaluation) -> Array:
         """E Σ_x ‖b(x) + W(x, j) e‖₂ over e ~ N(0, S_jj + λI), along the principal axes of W e."""
         values, axes = jnp.linalg.eigh(self._spread())
-        along = jnp.einsum("xca,xc->xa", axes, evaluation.offset, precision=_HIGHEST)
+        along = jnp.zeros_like(values)
+        if evaluation.offset is not None:
+            along = jnp.einsum("xca,xc->xa", axes, evaluation.offset, precision=_HIGHEST)
         return expected_norm(jnp.square(along), jnp.maximum(values, 0)).sum()
 
     def variance_removed(self) -> Array:
@@ -130,8 +135,8 @@ def _step(mean: Array, label: Array) -> Array:
 
 
 def _total_change(outcome: Outcome, evaluation: Evaluation, label: Array) -> Array:
-    before = evaluation.mean - evaluation.offset
-    return jnp.linalg.norm(outcome.after(evaluation, label) - before, axis=1).sum()
+    change = outcome.after(evaluation, label) - evaluation.reference
+    return jnp.linalg.norm(change, axis=1).sum()
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -89,8 +89,9 @@ def _as_two_logits(
     gain, variance = candidates.gain, candidates.variance
     if isinstance(candidates, RankC):
         gain, variance = gain[..., 0, 0], variance[..., 0, 0]
+    offset = None if evaluation.offset is None else evaluation.offset * _SIGNS / 2
     return (
-        Evaluation(two_logits(evaluation.mean), evaluation.offset * _SIGNS / 2, evaluation.weight),
+        Evaluation(two_logits(evaluation.mean), offset, evaluation.weight),
         RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
     )
 

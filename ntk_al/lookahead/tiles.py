@@ -113,7 +113,7 @@ def evaluate(
 ) -> Array:
     """Computes the criterion of each candidate, ``[U]``, for a bounded number at a time."""
     if reference == "linearized":
-        evaluation = dataclasses.replace(evaluation, offset=jnp.zeros_like(evaluation.offset))
+        evaluation = dataclasses.replace(evaluation, offset=None)
     evaluation, candidates = TASKS[task].view(evaluation, candidates)
     num_eval, num_classes = evaluation.mean.shape
     tile = max(1, _TILE_BYTES // (evaluation.mean.dtype.itemsize * num_eval * num_classes))
