@@ -34,7 +34,7 @@ def hide(monkeypatch, module):
 @pytest.mark.parametrize(
     ("module", "call", "message"),
     [
-        ("sklearn", lambda: data.load("digits"), "the digits need scikit-learn: {}[data]'"),
+        ("sklearn", lambda: data.load("digits"), "the digits need scikit-learn: {}[experiments]'"),
         ("sklearn", lambda: clustering.k_means(np.eye(3), 2), "scikit-learn: {}[experiments]'"),
         ("tensorflow_datasets", lambda: data.load("mnist"), "tensorflow-datasets: {}[data]'"),
         ("tensorflow", lambda: data.prepare("mnist"), "needs TensorFlow: {}[prepare]'"),

@@ -174,9 +174,9 @@ def one_output_a_class(num_outputs: int) -> None:
     if num_outputs < 2:
         raise ValueError(
             "the network has one output, but classification needs an output for each class, at "
-            "least two. For two classes with one logit that is trained on the targets -1 and +1, "
-            "use lookahead.score with task='binary'; for real-valued targets, with "
-            "task='regression'"
+            "least two. For two classes with one logit, train it on the targets 2.0 * y - 1 and "
+            "use lookahead.score with task='binary'; for real-valued targets, train on floats and "
+            "score with task='regression'"
         )
 
 

@@ -16,7 +16,7 @@ def needed(who_needs: str, library: str, extra: str, *, hint: str = "") -> Itera
 
     For example::
 
-        with extras.needed("the digits need", "scikit-learn", extra="data"):
+        with extras.needed("the digits need", "scikit-learn", extra="experiments"):
             from sklearn.datasets import load_digits
 
     Args:

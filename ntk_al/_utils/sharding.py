@@ -17,7 +17,12 @@ MESH_AXIS = "pool"
 
 
 def check(mesh: Mesh | None) -> None:
-    """Raises ValueError unless ``pool`` is the only axis of a mesh."""
+    """Raises an error unless this is a mesh and ``pool`` is its only axis."""
+    if mesh is not None and not isinstance(mesh, Mesh):
+        raise TypeError(
+            f"mesh must be a jax.sharding.Mesh, got {type(mesh).__name__}; make it with "
+            f"jax.make_mesh((jax.device_count(),), ({MESH_AXIS!r},))"
+        )
     if mesh is not None and mesh.axis_names != (MESH_AXIS,):
         raise ValueError(
             f"the mesh must have the one axis {MESH_AXIS!r}, got {mesh.axis_names}; make it with "

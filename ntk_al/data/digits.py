@@ -15,7 +15,7 @@ def digits(*, data_dir: str | None = None, cache_dir: str | None = None) -> Data
       MissingExtraError: if scikit-learn is not installed.
     """
     del data_dir, cache_dir  # scikit-learn finds the data itself, and nothing is cached
-    with extras.needed("the digits need", "scikit-learn", extra="data"):
+    with extras.needed("the digits need", "scikit-learn", extra="experiments"):
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 

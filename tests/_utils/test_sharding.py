@@ -105,6 +105,8 @@ def test_a_mesh_with_another_axis_is_refused():
     mesh = jax.make_mesh((1,), ("batch",))
     with pytest.raises(ValueError, match="must have the one axis 'pool'"):
         kernels.gram(helpers.network(), helpers.images(3), mesh=mesh)
+    with pytest.raises(TypeError, match=r"must be a jax.sharding.Mesh, got int; make it with"):
+        kernels.gram(helpers.network(), helpers.images(3), mesh=3)
 
 
 @pytest.mark.quick
