@@ -16,7 +16,7 @@ from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead import ALL_LOGITS, REFERENCES
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.models import MODELS
-from ntk_al.network import READOUTS
+from ntk_al.network import PREDICTIVES, READOUTS
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
 
 RESTARTS = {
@@ -27,6 +27,9 @@ RESTARTS = {
 
 DATASET_AUGMENTATION = "dataset"
 """The value of ``augmentation`` that selects the one that suits the dataset."""
+
+DEFAULT_PREDICTIVES = {"squared": "calibrated", "cross_entropy": "softmax"}
+"""The class probabilities of a network by the loss with which it was trained."""
 
 DEVICES = ("one", "all")
 """Which devices of this machine compute the kernel and the scores."""
@@ -120,6 +123,13 @@ class Config:
         f"{DATASET_AUGMENTATION!r} selects the one that suits the dataset:",
         choices=[DATASET_AUGMENTATION, *AUGMENTATIONS],
     )
+    predictive: str | None = _setting(
+        None,
+        "The class probabilities p(y | x) that strategies use: "
+        + "; ".join(f"{name}: {how}" for name, how in PREDICTIVES.items())
+        + ". Default: softmax for --loss=cross_entropy, else calibrated. One of:",
+        choices=PREDICTIVES,
+    )
     readout: str = _setting(
         LookaheadOptions.readout,
         "The scalar whose gradient defines the kernel, or all_logits for the kernel of all pairs "
@@ -190,7 +200,7 @@ class Config:
                 raise TypeError(f"{field.name} must be a whole number, got {value!r}")
             if isinstance(field.default, tuple) and not isinstance(value, tuple):
                 raise TypeError(f"{field.name} must be a tuple of names, got {value!r}")
-            if choices is not None:
+            if choices is not None and value is not None:
                 for name in value if isinstance(value, tuple) else (value,):
                     checks.one_of(field.name, name, choices)
             if least is not None and value is not None:
@@ -218,6 +228,11 @@ class Config:
         checks.rate("dropout", self.dropout)
         checks.positive("retraining_rate", self.retraining_rate)
 
+    @property
+    def class_probabilities(self) -> str:
+        """The name of p(y | x): ``predictive``, or the one that suits the loss."""
+        return self.predictive or DEFAULT_PREDICTIVES[self.loss]
+
     def training(self, dataset_augmentation: str) -> TrainingConfig:
         """Returns the settings of training.
 
@@ -244,6 +259,7 @@ class Config:
         return LookaheadOptions(
             memory_budget=self.memory_budget,
             mesh=mesh,
+            predictive=self.class_probabilities,
             readout=self.readout,
             reference=self.reference,
             ridge=self.ridge,

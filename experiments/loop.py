@@ -164,6 +164,7 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
             "strategy": strategy,
             "scheme": config.scheme,
             "seed": config.seed,
+            "predictive": config.class_probabilities,
             "cycle": cycle,
             "num_labeled": len(pool.labeled),
             "test_accuracy": test_accuracy,

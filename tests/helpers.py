@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from ntk_al import Network, models
+from ntk_al.network import Predictive
 from ntk_al.types import GramBlocks
 
 nnx_list = getattr(nnx, "List", list)
@@ -136,7 +137,7 @@ def naive_scores(
         before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
     return np.array(
         [
-            PLAIN_CRITERIA[criterion](functools.partial(after, j), before, softmax(logits[j]))
+            PLAIN_CRITERIA[criterion](functools.partial(after, j), before, logits[j])
             for j in range(n + e, len(theta))
         ],
         np.float64,
@@ -160,14 +161,23 @@ def output_change(after, before):
 
 
 PLAIN_CRITERIA = {
-    "mlmoc": lambda after, before, p: output_change(after(p.argmax()), before),
-    "emoc": lambda after, before, p: sum(
-        p[y] * output_change(after(y), before) for y in range(len(p))
+    "mlmoc": lambda after, before, f: output_change(after(f.argmax()), before),
+    "emoc": lambda after, before, f: sum(
+        p * output_change(after(y), before) for y, p in enumerate(probabilities(f))
     ),
-    "eer": lambda after, _, p: -sum(p[y] * entropy(softmax(after(y))).sum() for y in range(len(p))),
-    "flips": lambda after, before, p: (after(p.argmax()).argmax(1) != before.argmax(1)).sum(),
+    "eer": lambda after, _, f: (
+        -sum(p * entropy(probabilities(after(y))).sum() for y, p in enumerate(probabilities(f)))
+    ),
+    "flips": lambda after, before, f: (after(f.argmax()).argmax(1) != before.argmax(1)).sum(),
 }
-"""Each criterion of labels in its plainest form: outputs after, outputs before, p(y | x_j)."""
+"""Each criterion of labels in its plainest form: outputs after, outputs before, f(x_j)."""
+
+PREDICTIVE = Predictive(temperature=0.4)
+"""The distribution of ``probabilities``; the softmax of f itself would hide a forgotten one."""
+
+
+def probabilities(outputs):
+    return softmax(np.asarray(outputs, np.float64) / 0.4)
 
 
 def softmax(logits):

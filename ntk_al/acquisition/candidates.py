@@ -12,12 +12,12 @@ import numpy as np
 from ntk_al._utils import checks
 from ntk_al.acquisition.memo import Memo
 from ntk_al.acquisition.options import LookaheadOptions
-from ntk_al.lookahead import scoring
+from ntk_al.lookahead import probabilities, scoring
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, difference
-from ntk_al.network import Network
+from ntk_al.network import Network, Predictive
 from ntk_al.network.features import last_features
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
@@ -161,6 +161,26 @@ class CandidateSet:
         return self.once(_pool_logits)
 
     @property
+    def predictive(self) -> Predictive:
+        """p(y | x) as a function of outputs, from ``options.predictive``, the network and labels.
+
+        It is that of the network as it was trained; a label within the query does not change it.
+        """
+        return self.once(_predictive)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """p(y | x) at the candidates, from ``logits``, in float64, ``[U, C]``."""
+        return np.asarray(self.predictive.probabilities(np.asarray(self.logits, np.float64)))
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What is worth recording of the predictive distribution, if a strategy has used it."""
+        if not self._memo.knows(_predictive) or self.predictive.simplex:
+            return {}
+        return {"temperature": float(f"{self.predictive.temperature:.4g}")}
+
+    @property
     def labeled_logits(self) -> Array:
         """Outputs of the network at the points that were labeled before the query, ``[L, C]``."""
         return self.once(_labeled_logits)
@@ -248,10 +268,15 @@ def _labeled_features(given: CandidateSet) -> np.ndarray:
     return np.asarray(last_features(given.network, given.x_labeled))
 
 
+def _predictive(given: CandidateSet) -> Predictive:
+    return probabilities.of_problem(given.problem, given.options.predictive, given.options.task)
+
+
 def _problem(given: CandidateSet) -> Problem:
     return Problem(
         network=given.network,
         x_labeled=given.x_labeled,
+        targets=checks.targets("y_labeled", given.y_labeled, *given.labeled_logits.shape),
         residual=given.residual,
         x_pool=given.x,
         pool_logits=given.network_logits,

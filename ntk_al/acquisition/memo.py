@@ -28,6 +28,10 @@ class Memo:
         result: T = self._results[key]
         return result
 
+    def knows(self, function: Callable[..., Any], *arguments: Hashable) -> bool:
+        """Returns whether ``once`` has computed this result already."""
+        return (function, *arguments) in self._results
+
     def absorbed(
         self,
         start: Callable[..., T],

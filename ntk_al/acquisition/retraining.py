@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,8 +33,8 @@ def scores(candidates: CandidateSet, train: Train) -> np.ndarray:
     x_eval, before = candidates.x, logits
     if candidates.x_eval is not None:
         x_eval, before = candidates.x_eval, jnp.asarray(candidates.problem.eval_logits)
-    evaluation = Evaluation(before, None)
-    probabilities = np.asarray(jax.nn.softmax(logits))
+    evaluation = Evaluation(before, None, predictive=candidates.predictive)
+    probabilities = candidates.predictive.probabilities(np.asarray(logits, np.float64))
     scores = np.full(len(logits), -np.inf)
     for row in np.flatnonzero(candidates.available):
         weights = probabilities[row]

@@ -96,7 +96,9 @@ class Strategy:
         """
         checks.key("key", key)
         candidates.check_choice(k)
-        return self.choose(key, candidates, k)
+        selection = self.choose(key, candidates, k)
+        diagnostics = {**candidates.facts, **selection.diagnostics}
+        return dataclasses.replace(selection, diagnostics=diagnostics)
 
 
 def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = False) -> Strategy:

@@ -2,6 +2,7 @@
 
 from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, REFERENCES, ScoreOptions
+from ntk_al.lookahead.probabilities import predictive
 from ntk_al.lookahead.scoring import score, score_posterior
 from ntk_al.lookahead.selection import Diagnostics, Selection, select
 from ntk_al.lookahead.tasks import TASKS
@@ -15,6 +16,7 @@ __all__ = [
     "Diagnostics",
     "ScoreOptions",
     "Selection",
+    "predictive",
     "score",
     "score_posterior",
     "select",

@@ -15,6 +15,7 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
+from ntk_al.network.predictive import SOFTMAX, Predictive
 from ntk_al.types import Array
 
 
@@ -27,11 +28,13 @@ class Evaluation:
       mean: outputs of the retrained linearized network, ``[E, C]``.
       offset: mean − f, ``[E, C]``; ``None`` if changes are measured from the mean itself.
       weight: 1 for a point and 0 for padding, ``[E]``; ``None`` if there is no padding.
+      predictive: p(y | x) as a function of the outputs.
     """
 
     mean: Array
     offset: Array | None
     weight: Array | None = None
+    predictive: Predictive = SOFTMAX
 
     @property
     def reference(self) -> Array:
@@ -84,8 +87,8 @@ class Criterion:
 
     Attributes:
       measure: the value of the criterion for one label.
-      expected: if true, the measure is averaged over y ~ softmax f(x_j); otherwise it is taken at
-        the most likely label, y = argmax f(x_j).
+      expected: if true, the measure is averaged over y ~ p(y | x_j); otherwise it is taken at the
+        most likely label, y = argmax f(x_j).
 
     Example:
       A label would move three points by 1, ½ and 0 times the error, whose norm is 1.
@@ -114,7 +117,7 @@ class Criterion:
         if not self.expected:
             return of_label(outcome.logits.argmax())
         values = jax.lax.map(of_label, jnp.arange(len(outcome.logits)))
-        return jax.nn.softmax(outcome.logits) @ values
+        return evaluation.predictive.probabilities(outcome.logits) @ values
 
 
 def output_change(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
@@ -123,8 +126,8 @@ def output_change(evaluation: Evaluation, outcome: Outcome, label: Array) -> Arr
 
 
 def negative_entropy(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
-    """−Σ_x entropy(softmax f⁺(x)) (Eq. 2); it does not depend on the reference."""
-    of_points = entropy(outcome.after(evaluation, label))
+    """−Σ_x H[p⁺(y | x)], with p⁺ from f⁺(x) (Eq. 2); it does not depend on the reference."""
+    of_points = evaluation.predictive.entropy(outcome.after(evaluation, label))
     # Other criteria sum changes, and nothing changes at a padded point.
     return -(of_points if evaluation.weight is None else evaluation.weight * of_points).sum()
 
@@ -159,23 +162,3 @@ LABEL_CRITERIA: dict[str, Criterion] = {
 
 CRITERIA: dict[str, Rule] = {**LABEL_CRITERIA, "variance": variance}
 """All criteria for classes by name."""
-
-
-def entropy(logits: Array) -> Array:
-    """The entropy of the softmax, in nats.
-
-    Args:
-      logits: ``[..., C]``.
-
-    Returns:
-      ``[...]``.
-
-    Example:
-      >>> print(f"{entropy(jnp.zeros(4)):.4f}")  # uniform over four classes: log 4
-      1.3863
-    """
-    # Computes one exponential per logit, because exponentials dominate the cost of EER.
-    shifted = logits - logits.max(-1, keepdims=True)
-    weights = jnp.exp(shifted)
-    total = weights.sum(-1)
-    return jnp.log(total) - (weights * shifted).sum(-1) / total

@@ -11,7 +11,7 @@ from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.factorization import RIDGE
 from ntk_al.lookahead.tasks import TASKS
-from ntk_al.network import READOUTS
+from ntk_al.network import PREDICTIVES, READOUTS, Predictive
 
 REFERENCES = ("network", "linearized")
 """What a change is measured from: the network's f, as printed in Eq. 13, or the retrained mean."""
@@ -46,9 +46,12 @@ class ScoreOptions:
       mesh: devices, along an axis named ``pool``, that share the candidates; ``None`` means one
         device.
       task: what the outputs of the network and the labels mean, a key of ``TASKS``.
+      predictive: p(y | x) as a function of the outputs, for criteria that weigh by it: a key of
+        ``network.PREDICTIVES``, or a ``network.Predictive``.
 
     Raises:
-      TypeError: if the ridge or the budget is not a number.
+      TypeError: if the ridge or the budget is not a number, or ``predictive`` is neither a name nor
+        a ``Predictive``.
       ValueError: if a name is unknown, the criterion does not fit the task, a number is out of
         range, the mesh does not have exactly one axis named ``pool``, or ``"all_logits"`` is
         combined with an option that it does not support.
@@ -62,6 +65,7 @@ class ScoreOptions:
     memory_budget: int | None = None
     mesh: Mesh | None = None
     task: str = "classification"
+    predictive: str | Predictive = "calibrated"
 
     def __post_init__(self) -> None:
         checks.one_of("task", self.task, TASKS)
@@ -79,8 +83,21 @@ class ScoreOptions:
         if self.memory_budget is not None:
             checks.positive("memory_budget", self.memory_budget)
         sharding.check(self.mesh)
+        check_predictive(self.predictive)
         if self.readout == ALL_LOGITS and (self.mesh is not None or self.precision != "float32"):
             raise ValueError(
                 "readout='all_logits' is for small problems: it takes neither a mesh nor a "
                 "precision other than float32"
             )
+
+
+def check_predictive(choice: object) -> None:
+    """Raises TypeError or ValueError unless ``choice`` is a ``Predictive`` or the name of one."""
+    if isinstance(choice, Predictive):
+        return
+    if not isinstance(choice, str):
+        raise TypeError(
+            f"predictive must be one of {', '.join(PREDICTIVES)}, or an ntk_al.network.Predictive, "
+            f"got {type(choice).__name__}"
+        )
+    checks.one_of("predictive", choice, PREDICTIVES)

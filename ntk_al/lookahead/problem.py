@@ -21,6 +21,7 @@ class Problem:
     Attributes:
       network: the trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
+      targets: Y, ``[L, C]``.
       residual: R = Y − f(X_L), ``[L, C]``.
       x_pool: candidates, ``[U, ...]``.
       pool_logits: f at the candidates, ``[U, C]``.
@@ -31,6 +32,7 @@ class Problem:
 
     network: Network
     x_labeled: PyTree
+    targets: ArrayLike
     residual: Array
     x_pool: PyTree
     pool_logits: ArrayLike
@@ -97,6 +99,7 @@ def check_inputs(
     return Problem(
         network=network,
         x_labeled=x_labeled,
+        targets=targets,
         residual=difference(targets, logits["x_labeled"]),
         x_pool=x_pool,
         pool_logits=logits["x_pool"],

@@ -25,7 +25,7 @@ from ntk_al import kernels
 from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
-from ntk_al.lookahead import full_posterior, posterior, tiles
+from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
 from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.factorization import Factor, factorize
 from ntk_al.lookahead.full_posterior import FullPosterior
@@ -35,7 +35,8 @@ from ntk_al.lookahead.padding import cut, pad
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.tasks import TASKS
-from ntk_al.network import Network
+from ntk_al.network import Network, Predictive
+from ntk_al.network.predictive import SOFTMAX
 from ntk_al.types import Array, ArrayLike, GramBlocks, PyTree
 
 _FAR_FROM_TARGETS = 0.5  # mean distance per example, relative to a network that knows nothing
@@ -56,6 +57,7 @@ def score(
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
     task: str = ScoreOptions.task,
+    predictive: str | Predictive = ScoreOptions.predictive,
 ) -> Array:
     """Scores every candidate by how the network would change if that candidate were labeled.
 
@@ -83,6 +85,9 @@ def score(
         for each class. ``"binary"`` is for a network with one logit f, trained on the targets −1
         and +1; it is scored as the two logits (1 − f)/2 and (1 + f)/2. ``"regression"`` takes any
         number of outputs.
+      predictive: p(y | x), which ``"emoc"`` and ``"eer"`` weigh by: a key of
+        ``network.PREDICTIVES``, or a ``network.Predictive``. ``"softmax"`` is as the paper prints
+        it, but nearly uniform for a network that was trained with the squared loss.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN.
@@ -96,7 +101,7 @@ def score(
       UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
     """
     options = ScoreOptions(
-        criterion, readout, reference, ridge, precision, memory_budget, mesh, task
+        criterion, readout, reference, ridge, precision, memory_budget, mesh, task, predictive
     )
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
@@ -111,6 +116,7 @@ def score_posterior(
     reference: str = ScoreOptions.reference,
     num_candidates: int | None = None,
     task: str = ScoreOptions.task,
+    predictive: str | Predictive | None = None,
 ) -> Array:
     """Scores the query points of a posterior.
 
@@ -124,13 +130,16 @@ def score_posterior(
       num_candidates: how many of the query points, from the first on, are candidates; the rest are
         the evaluation points. ``None`` means that every query point is both.
       task: see ``score``.
+      predictive: p(y | x), for the criteria that weigh by it: ``"simplex"``, ``"softmax"`` or a
+        ``network.Predictive``. ``lookahead.predictive`` computes the one that ``score`` uses, which
+        takes the network and its labels.
 
     Returns:
       Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first, never NaN.
 
     Raises:
-      ValueError: if a name is unknown, the outputs do not fit the task, or ``num_candidates``
-        leaves no evaluation point.
+      ValueError: if a name is unknown, the outputs do not fit the task, ``num_candidates`` leaves
+        no evaluation point, or the criterion needs probabilities and none are given.
 
     Example:
       >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
@@ -140,6 +149,15 @@ def score_posterior(
       [0.5, 0.0]
     """
     options = ScoreOptions(criterion=criterion, reference=reference, task=task)
+    if predictive is None or predictive == "calibrated":
+        if probabilities.needed(criterion, task):
+            raise ValueError(
+                f"criterion={criterion!r} weighs by p(y | x), which a posterior cannot know. "
+                "Pass predictive=lookahead.predictive(network, x_labeled, y_labeled, x_pool), "
+                "'simplex' or 'softmax'"
+            )
+        predictive = SOFTMAX  # not used
+    options = dataclasses.replace(options, predictive=probabilities.of_name(predictive))
     num_query, num_outputs = belief.logits.shape
     TASKS[task].check(num_outputs)
     if num_candidates is not None and not 0 < num_candidates < num_query:
@@ -179,6 +197,7 @@ def score_belief(
 
     The posterior may be padded if the problem has no separate evaluation points.
     """
+    options = probabilities.resolved(options, problem)
     if problem.num_candidates is None:  # there may be padding
         return cut(_score(belief, options, problem.num_pool, None), problem.num_pool)
     return _score(belief, options, len(belief.logits), problem.num_candidates)
@@ -216,6 +235,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
       theta: from ``kernel_blocks`` with the same options.
       options: the options of the score.
     """
+    options = probabilities.resolved(options, problem)
     mesh = sharding.automatic(options.mesh)
     everywhere = sharding.everywhere(mesh)
     factor = _factorized(problem, everywhere(theta.labeled), options)
@@ -226,7 +246,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
         cross = everywhere(theta.labeled_eval)
         evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
         num_evaluation = len(problem.eval_logits)
-    known = (evaluation, pool, factor.noise)
+    known = (evaluation, pool, factor.noise, options.predictive)
     if mesh is not None:
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):
@@ -321,12 +341,16 @@ def _score(
     num_query: int,
     num_candidates: int | None,
 ) -> Array:
-    """Scores query points, of which the first ``num_query`` are points and the rest padding."""
+    """Scores query points, of which the first ``num_query`` are points and the rest padding.
+
+    Here ``options.predictive`` is a distribution, not a name.
+    """
     with widest(belief):
         of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
         scores = of_kind(
             belief,
             num_query,
+            options.predictive,
             criterion=options.criterion,
             reference=options.reference,
             num_candidates=num_candidates,
@@ -339,6 +363,7 @@ def _score(
 def _score_posterior(
     belief: Posterior,
     num_query: Array,
+    predictive: Predictive,
     *,
     criterion: str,
     reference: str,
@@ -352,7 +377,12 @@ def _score_posterior(
     gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
     weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
     return tiles.evaluate(
-        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], weight[of_evaluation]),
+        Evaluation(
+            mean[of_evaluation],
+            (mean - logits)[of_evaluation],
+            weight[of_evaluation],
+            predictive,
+        ),
         RankOne(
             gain.T,
             mean[of_candidates],
@@ -369,6 +399,7 @@ def _score_posterior(
 def _score_full(
     belief: FullPosterior,
     num_query: Array,
+    predictive: Predictive,
     *,
     criterion: str,
     reference: str,
@@ -383,7 +414,7 @@ def _score_full(
     own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
     variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)
     return tiles.evaluate(
-        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation]),
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], predictive=predictive),
         RankC(gain, mean[of_candidates], logits[of_candidates], variance),
         criterion=criterion,
         reference=reference,

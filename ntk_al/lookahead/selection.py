@@ -17,6 +17,7 @@ from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import greedy, significant
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.probabilities import resolved
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.scoring import (
     condition,
@@ -27,7 +28,7 @@ from ntk_al.lookahead.scoring import (
     warn_of_large_residual,
 )
 from ntk_al.lookahead.tasks import TASKS
-from ntk_al.network import Network
+from ntk_al.network import Network, Predictive
 from ntk_al.types import Array, ArrayLike, PyTree
 
 _PAIR_BYTES = 28  # of a pair of query points: Θ and S in float32 and in float64; 26 were measured
@@ -84,6 +85,7 @@ def select(
     memory_budget: int | None = ScoreOptions.memory_budget,
     mesh: Mesh | None = ScoreOptions.mesh,
     task: str = ScoreOptions.task,
+    predictive: str | Predictive = ScoreOptions.predictive,
 ) -> Selection:
     """Chooses k candidates to label next.
 
@@ -113,6 +115,7 @@ def select(
         points with each other.
       mesh: see ``score``.
       task: see ``score``.
+      predictive: see ``score``.
 
     Returns:
       The rows of the chosen candidates, the scores of all candidates, and diagnostics.
@@ -129,7 +132,7 @@ def select(
     if checks.is_traced(network, x_labeled, y_labeled, x_pool, x_eval, key):
         raise TypeError("select chooses on the host, so it cannot be jitted; jit lookahead.score")
     options = ScoreOptions(
-        criterion, readout, reference, ridge, precision, memory_budget, mesh, task
+        criterion, readout, reference, ridge, precision, memory_budget, mesh, task, predictive
     )
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:
@@ -140,6 +143,7 @@ def select(
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         warn_of_large_residual(problem)
+    options = resolved(options, problem)
     choose = _greedy if batch_mode == "greedy" else _top_k
     plans: list[str] = []
     rows, scores, fitted = choose(problem, options, k, _tie_breaks(key, num_pool), plans.append)

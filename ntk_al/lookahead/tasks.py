@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +35,8 @@ class Task:
         batch assumes for a candidate whose label is unknown.
       criteria: the criteria that make sense, by name.
       view: maps the evaluation points and the candidates to what criteria see of them.
+      class_outputs: maps outputs or targets ``[..., C]`` to one output for each class; ``None`` if
+        there are no classes.
     """
 
     check: Callable[[int], None]
@@ -42,6 +45,7 @@ class Task:
     pseudo_label: Callable[[Array, Array], Array]
     criteria: Mapping[str, Rule]
     view: Callable[[Evaluation, RankOne | RankC], tuple[Evaluation, RankOne | RankC]]
+    class_outputs: Callable[[Any], Any] | None
 
 
 def two_logits(f: Array) -> Array:
@@ -91,7 +95,7 @@ def _as_two_logits(
         gain, variance = gain[..., 0, 0], variance[..., 0, 0]
     offset = None if evaluation.offset is None else evaluation.offset * _SIGNS / 2
     return (
-        Evaluation(two_logits(evaluation.mean), offset, evaluation.weight),
+        Evaluation(two_logits(evaluation.mean), offset, evaluation.weight, evaluation.predictive),
         RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
     )
 
@@ -133,6 +137,7 @@ TASKS: dict[str, Task] = {
         pseudo_label=lambda f, mean: jax.nn.one_hot(f.argmax(), len(f), dtype=mean.dtype),
         criteria=CRITERIA,
         view=_unchanged,
+        class_outputs=lambda outputs: outputs,
     ),
     "binary": Task(
         check=_one_logit,
@@ -141,6 +146,7 @@ TASKS: dict[str, Task] = {
         pseudo_label=lambda f, mean: jnp.where(f > 0, 1, -1).astype(mean.dtype),
         criteria=CRITERIA,
         view=_as_two_logits,
+        class_outputs=two_logits,
     ),
     "regression": Task(
         check=lambda num_outputs: None,
@@ -149,6 +155,7 @@ TASKS: dict[str, Task] = {
         pseudo_label=lambda f, mean: mean,
         criteria=REGRESSION_CRITERIA,
         view=_unchanged,
+        class_outputs=None,
     ),
 }
 """All tasks by name."""

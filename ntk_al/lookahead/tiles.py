@@ -16,6 +16,7 @@ from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.factorization import Points
 from ntk_al.lookahead.outcomes import RankC, RankOne
 from ntk_al.lookahead.tasks import TASKS
+from ntk_al.network import Predictive
 from ntk_al.types import Array
 
 _TILE_BYTES = 128 * 2**20  # upper bound for one [tile, E, C] array of a criterion
@@ -26,6 +27,7 @@ def score_candidates(
     evaluation: Points,
     pool: Points,
     noise: Array,
+    predictive: Predictive,
     theta: Array,
     diagonal: Array,
     num_evaluation: Array,
@@ -41,6 +43,7 @@ def score_candidates(
       evaluation: the posterior at the evaluation points.
       pool: the posterior at the candidates.
       noise: λ.
+      predictive: p(y | x) as a function of the outputs.
       theta: Θ(E, U), ``[E, U]``.
       diagonal: diag Θ(U, U), ``[U]``.
       num_evaluation: how many evaluation points there are; the others are padding.
@@ -54,6 +57,7 @@ def score_candidates(
         evaluation.mean,
         evaluation.mean - evaluation.logits,
         (jnp.arange(len(evaluation.mean)) < num_evaluation).astype(wide),
+        predictive,
     )
 
     def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:

@@ -18,6 +18,7 @@ from ntk_al.acquisition import (
     schemes,
 )
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from ntk_al.network import Predictive
 from ntk_al.training import TrainingConfig
 from tests import helpers
 
@@ -162,7 +163,9 @@ def test_a_utility_of_nan_is_queried_last():
 
 
 class Fixed(CandidateSet):
-    """Candidates with given outputs, so that answers can be worked out by hand."""
+    """Candidates with given probabilities, so that answers can be worked out by hand."""
+
+    predictive = Predictive()
 
     logits = np.log(np.array([[0.5, 0.4, 0.1], [0.6, 0.2, 0.2], [0.45, 0.30, 0.25]], np.float32))
 
@@ -327,13 +330,13 @@ def lengths_by_autodiff(given):
         return jnp.sqrt(sum(jnp.square(leaf).sum() for leaf in leaves))
 
     return [
-        sum(p * length(x, label) for label, p in enumerate(helpers.softmax(f)))
+        sum(p * length(x, label) for label, p in enumerate(helpers.probabilities(f)))
         for x, f in zip(given.x, logits, strict=True)
     ]
 
 
 def test_expected_gradient_length_of_all_logits_is_that_of_autodiff():
-    given = candidates(4, readout="all_logits")
+    given = candidates(4, readout="all_logits", predictive=helpers.PREDICTIVE)
     utilities = STRATEGIES["expected_gradient_length"](KEY, given, 1).utilities
     np.testing.assert_allclose(utilities, lengths_by_autodiff(given), rtol=1e-4)
 
@@ -342,7 +345,7 @@ def test_expected_gradient_length_of_all_logits_is_that_of_autodiff():
 def test_expected_gradient_length_of_one_readout_is_exact_for_a_linear_model(readout):
     module = helpers.Linear(3)
     network = Network(module, module.init(KEY, helpers.images(1)))
-    given = replaced(candidates(4, readout=readout), network=network)
+    given = replaced(candidates(4, readout=readout, predictive=helpers.PREDICTIVE), network=network)
     utilities = STRATEGIES["expected_gradient_length"](KEY, given, 1).utilities
     np.testing.assert_allclose(utilities, lengths_by_autodiff(given), rtol=1e-4)
 
@@ -352,6 +355,7 @@ def test_expected_gradient_length_of_one_readout_is_exact_for_a_linear_model(rea
 def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     rate = 0.003
     options = {"criterion": criterion, "retraining": TrainingConfig(learning_rate=rate)}
+    options["predictive"] = helpers.PREDICTIVE
     given = candidates(4, **options)
     network, logits = given.network, np.asarray(given.network_logits)
 
@@ -369,7 +373,7 @@ def test_one_step_is_the_criterion_after_one_step_of_sgd(criterion):
     for x, f in zip(given.x, logits, strict=True):
         outputs = [np.asarray(after(x, label)) for label in range(3)]
         plain = helpers.PLAIN_CRITERIA[criterion]
-        expected.append(plain(outputs.__getitem__, logits, helpers.softmax(f)))
+        expected.append(plain(outputs.__getitem__, logits, f))
     utilities = STRATEGIES["one_step"](KEY, given, 1).utilities
     np.testing.assert_allclose(utilities, expected, rtol=1e-3, atol=1e-6)
 
@@ -389,7 +393,7 @@ def test_a_small_step_changes_outputs_as_the_kernel_of_all_logits_says():
 @pytest.mark.parametrize("criterion", ["mlmoc", "eer"])
 def test_naive_is_the_criterion_after_training_with_each_candidate(criterion):
     config = TrainingConfig(epochs=2, batch_size=4, learning_rate=0.01)
-    given = candidates(3, criterion=criterion, retraining=config)
+    given = candidates(3, criterion=criterion, retraining=config, predictive=helpers.PREDICTIVE)
     logits = np.asarray(given.network_logits)
     utility_key, _ = jax.random.split(KEY)
 
@@ -404,7 +408,7 @@ def test_naive_is_the_criterion_after_training_with_each_candidate(criterion):
         return np.asarray(network.predict(given.x))
 
     expected = [
-        helpers.PLAIN_CRITERIA[criterion](functools.partial(after, x), logits, helpers.softmax(f))
+        helpers.PLAIN_CRITERIA[criterion](functools.partial(after, x), logits, f)
         for x, f in zip(given.x, logits, strict=True)
     ]
     utilities = STRATEGIES["naive"](KEY, given, 1).utilities

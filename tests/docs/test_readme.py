@@ -21,6 +21,7 @@ OPTIONS = [
     *lookahead.CRITERIA,
     *lookahead.REFERENCES,
     *lookahead.TASKS,
+    *network.PREDICTIVES,
     *network.READOUTS,
     lookahead.ALL_LOGITS,
     *PRECISIONS,

@@ -94,8 +94,9 @@ def test_look_ahead_equals_solving_equation_11_with_the_full_kernel_afresh(
             after(known, np.vstack([targets, np.eye(C)[y]]) - logits[known]) for y in range(C)
         ]
         plain = helpers.PLAIN_CRITERIA[criterion]
-        expected.append(plain(outputs.__getitem__, before, helpers.softmax(logits[j])))
+        expected.append(plain(outputs.__getitem__, before, logits[j]))
     options = {"criterion": criterion, "reference": reference, "ridge": ridge}
+    options["predictive"] = helpers.PREDICTIVE
     scores = lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, readout="all_logits", **options)
     np.testing.assert_allclose(scores, expected, rtol=1e-9, atol=1e-9)
 

@@ -63,7 +63,15 @@ def test_a_greedy_batch_is_chosen_by_refits_with_the_labels_of_the_network(
 ):
     net, arrays = helpers.network(dtype=np.float64), sets(np.float64)
     options = {"criterion": criterion, "reference": reference}
-    chosen = lookahead.select(net, *arrays[:3], K, x_eval=arrays[3], ridge=RIDGE, **options)
+    chosen = lookahead.select(
+        net,
+        *arrays[:3],
+        K,
+        x_eval=arrays[3],
+        ridge=RIDGE,
+        predictive=helpers.PREDICTIVE,
+        **options,
+    )
     assert chosen.rows.tolist() == refitted_greedily(net, *arrays, **options)
 
 
@@ -100,6 +108,7 @@ def test_a_greedy_batch_of_one_logit_is_that_of_the_two_logits_it_stands_for(cri
     x_l, _, x_u, x_e = sets(np.float64)
     y_l = helpers.labels(L, num_classes=2)
     options = {"criterion": criterion, "x_eval": x_e, "ridge": RIDGE}
+    options["predictive"] = helpers.PREDICTIVE
     one = lookahead.select(net, x_l, y_l, x_u, K, task="binary", **options)
     two = lookahead.select(in_disguise(net), x_l, y_l, x_u, K, **options)
     np.testing.assert_array_equal(one.rows, two.rows)

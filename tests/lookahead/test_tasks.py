@@ -57,6 +57,7 @@ def test_one_logit_scores_as_the_two_logits_that_it_stands_for(criterion, refere
     net = one_logit()
     x_l, y_l, x_u, x_e = sets()
     options = {"criterion": criterion, "reference": reference, "x_eval": x_e}
+    options["predictive"] = helpers.PREDICTIVE
     scores = lookahead.score(net, x_l, y_l, x_u, task="binary", **options)
     expected = lookahead.score(in_disguise(net), x_l, y_l, x_u, **options)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
@@ -84,7 +85,12 @@ def test_the_posterior_of_one_logit_scores_like_the_network(criterion, x64):
         kernels.blocks(net, x_l, x_u), signs - net.logits(x_l), net.logits(x_u)
     )
     np.testing.assert_allclose(
-        lookahead.score_posterior(belief, criterion=criterion, task="binary"),
+        lookahead.score_posterior(
+            belief,
+            criterion=criterion,
+            task="binary",
+            predictive=lookahead.predictive(net, x_l, y_l, x_u, task="binary"),
+        ),
         lookahead.score(net, x_l, y_l, x_u, criterion=criterion, task="binary"),
         rtol=1e-10,
     )

@@ -1,1 +1,1 @@
-"""Tools for strategies that work on features: distances, clusters, coverage and calibration."""
+"""Tools for strategies that work on features: distances, clusters and coverage."""

@@ -10,17 +10,16 @@ import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.lookahead.greedy import greedy
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array
 
 
 def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
     """k-means++ on gradient embeddings (Ash et al. 2020, arXiv:1906.03671, Alg. 1).
 
     The embedding is the gradient (p − e_ŷ) ⊗ h of the cross-entropy with respect to the last layer
-    under the most likely label ŷ, where p is the softmax and h the features. It is never formed
+    under the most likely label ŷ, where p is p(y | x) and h the features. It is never formed
     explicitly. The first center is the embedding with the largest norm, as in the authors' code;
     k-means++, and with it the paper's Alg. 1, would draw the first center uniformly. Candidates
     that were labeled within this query count as centers, so a sequential query spreads out as a
@@ -32,7 +31,7 @@ def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
       k: how many to choose.
     """
     rows, utilities = k_means_plus_plus(
-        errors(candidates.logits),
+        errors(candidates.probabilities),
         np.asarray(candidates.features, np.float64),
         available=candidates.available,
         k=k,
@@ -42,11 +41,11 @@ def badge(key: Array, candidates: CandidateSet, k: int) -> Choice:
     return Choice(rows, utilities)
 
 
-def errors(logits: ArrayLike) -> np.ndarray:
-    """Computes the factor a = p − e_ŷ of the embedding from logits ``[U, C]``, as ``[U, C]``."""
-    p = softmax(logits)
-    p[np.arange(len(p)), np.asarray(logits).argmax(1)] -= 1
-    return p
+def errors(probabilities: np.ndarray) -> np.ndarray:
+    """Computes the factor a = p − e_ŷ of the embedding, with ŷ = argmax p, ``[U, C]``."""
+    a = probabilities.copy()
+    a[np.arange(len(a)), a.argmax(1)] -= 1
+    return a
 
 
 def k_means_plus_plus(

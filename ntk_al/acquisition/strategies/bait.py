@@ -6,10 +6,9 @@ import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.features import geometry
-from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.lookahead.greedy import greedy
-from ntk_al.types import Array, ArrayLike
+from ntk_al.types import Array
 
 PRIOR = 1.0
 """λ, as in the authors' code."""
@@ -27,7 +26,7 @@ def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
     The exact Fisher information of the last layer is a Cd × Cd matrix, and so are M and I_U. This
     implementation uses the published binary approximation for many classes (Huseljic et al. 2024,
     arXiv:2404.08981). It treats the task as whether the most likely class is correct, so that
-    I(x) = p (1 − p) h hᵀ is d × d, where p is the largest softmax probability and h the features.
+    I(x) = p (1 − p) h hᵀ is d × d, where p is the largest probability and h the features.
 
     The weights follow the code of both papers. M is λI with λ = 1, plus L / (L + k) times the mean
     of I over the L labeled points. A candidate's I(x) is multiplied by k / (L + k). I_U is the mean
@@ -41,7 +40,7 @@ def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
       k: how many to choose.
     """
     h = np.asarray(candidates.features, np.float64)
-    embeddings = embedding(candidates.logits, h)
+    embeddings = embedding(candidates.probabilities, h)
     before = candidates.once(_labeled_embedding)
     labeled = np.concatenate([before, embeddings[candidates.observed_rows]])
     everything = embeddings.T @ embeddings + before.T @ before
@@ -56,9 +55,9 @@ def bait(key: Array, candidates: CandidateSet, k: int) -> Choice:
     return Choice(rows, utilities)
 
 
-def embedding(logits: ArrayLike, features: np.ndarray) -> np.ndarray:
+def embedding(probabilities: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Computes √(p (1 − p)) h, ``[U, d]``, whose outer product with itself is I(x)."""
-    p = softmax(logits).max(1)
+    p = probabilities.max(1)
     return np.sqrt(p * (1 - p))[:, None] * features
 
 
@@ -111,7 +110,8 @@ def forward_backward(
 
 
 def _labeled_embedding(given: CandidateSet) -> np.ndarray:
-    return embedding(given.labeled_logits, np.asarray(given.labeled_features, np.float64))
+    p = given.predictive.probabilities(np.asarray(given.labeled_logits, np.float64))
+    return embedding(np.asarray(p), np.asarray(given.labeled_features, np.float64))
 
 
 class _Traces:

@@ -7,6 +7,7 @@ import dataclasses
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
 from ntk_al.lookahead import ALL_LOGITS, score_posterior, scoring
+from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array
 
 
@@ -24,6 +25,8 @@ def of_criterion(name: str) -> Utility:
     def utility(key: Array, candidates: CandidateSet) -> Utilities:
         del key
         options = dataclasses.replace(candidates.options, criterion=name)
+        if needed(name, options.task):
+            options = dataclasses.replace(options, predictive=candidates.predictive)
         if candidates.observed or options.readout == ALL_LOGITS:
             belief = candidates.posterior
             scores = score_posterior(
@@ -31,6 +34,7 @@ def of_criterion(name: str) -> Utility:
                 criterion=name,
                 reference=options.reference,
                 num_candidates=candidates.problem.num_candidates,
+                predictive=options.predictive,
             )
             return Utilities(scores, facts(belief))
         scores, factor = scoring.score_blocks(candidates.problem, candidates.blocks, options)

@@ -9,13 +9,14 @@ from ntk_al import kernels
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities
 from ntk_al.lookahead import ALL_LOGITS
+from ntk_al.network import Predictive
 from ntk_al.types import Array
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
 
 def expected_gradient_length(key: Array, candidates: CandidateSet) -> Utilities:
-    """Σ_y p(y | x) ‖∂ℓ(f(x), y)/∂θ‖₂ (Settles, Craven and Ray 2008, Eq. 5), p = softmax f(x).
+    """Σ_y p(y | x) ‖∂ℓ(f(x), y)/∂θ‖₂ (Settles, Craven and Ray 2008, Eq. 5).
 
     The loss is the squared loss. With v_y = ∂ℓ/∂f = 2 (f(x) − y), the squared length of the
     gradient with respect to all parameters is v_yᵀ Θ(x, x) v_y. If ``options.readout`` is
@@ -30,9 +31,9 @@ def expected_gradient_length(key: Array, candidates: CandidateSet) -> Utilities:
     del key
     if candidates.options.readout == ALL_LOGITS:
         theta = candidates.once(_own_kernel_of_all_logits)
-        return Utilities(_expected_length(candidates.logits, theta))
+        return Utilities(_expected_length(candidates.logits, theta, candidates.predictive))
     lengths = jnp.sqrt(candidates.once(_own_kernel))
-    return Utilities(lengths * _expected_length(candidates.logits, None))
+    return Utilities(lengths * _expected_length(candidates.logits, None, candidates.predictive))
 
 
 def _own_kernel(given: CandidateSet) -> Array:
@@ -50,12 +51,13 @@ def _own_kernel_of_all_logits(given: CandidateSet) -> Array:
 
 
 @jax.jit
-def _expected_length(logits: Array, theta: Array | None) -> Array:
+def _expected_length(logits: Array, theta: Array | None, predictive: Predictive) -> Array:
     """Σ_y p_y √(v_yᵀ Θ v_y), ``[U]``.
 
     Args:
       logits: ``[U, C]``.
       theta: Θ(x, x) of each candidate, ``[U, C, C]``; ``None`` means the identity matrix.
+      predictive: p(y | x) as a function of the outputs.
     """
 
     def of_example(f: Array, theta: Array | None) -> Array:
@@ -63,7 +65,8 @@ def _expected_length(logits: Array, theta: Array | None) -> Array:
         pulled = f if theta is None else jnp.matmul(theta, f, precision=_HIGHEST)
         own = jnp.ones_like(f) if theta is None else jnp.diagonal(theta)
         squared = 4 * (jnp.dot(f, pulled, precision=_HIGHEST) - 2 * pulled + own)
-        return jnp.dot(jax.nn.softmax(f), jnp.sqrt(jnp.maximum(squared, 0)), precision=_HIGHEST)
+        lengths = jnp.sqrt(jnp.maximum(squared, 0))
+        return jnp.dot(predictive.probabilities(f), lengths, precision=_HIGHEST)
 
     if theta is None:
         return jax.vmap(lambda f: of_example(f, None))(logits)

@@ -8,6 +8,7 @@ from ntk_al.acquisition.strategy import Utilities, facts
 from ntk_al.kernels.infinite.gram import choose_head
 from ntk_al.lookahead import posterior, score_posterior
 from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array, GramBlocks
 
 
@@ -31,6 +32,7 @@ def infinite_ntk(key: Array, candidates: CandidateSet) -> Utilities:
         criterion=options.criterion,
         reference=options.reference,
         num_candidates=candidates.problem.num_candidates,
+        predictive=candidates.predictive if needed(options.criterion, options.task) else None,
     )
     return Utilities(scores, twin_facts(candidates, belief))
 

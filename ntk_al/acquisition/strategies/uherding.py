@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
-from ntk_al.acquisition.features import calibration, geometry
+from ntk_al.acquisition.features import geometry
 from ntk_al.acquisition.features.coverage import greedy_coverage
 from ntk_al.acquisition.features.feature_space import FeatureSpace, feature_space
-from ntk_al.acquisition.features.probabilities import softmax
 from ntk_al.acquisition.strategies.maxherding import RADIUS
 from ntk_al.acquisition.strategy import Choice, uniform_by_id
 from ntk_al.types import Array
@@ -23,10 +22,9 @@ def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
     probabilities.
 
     The authors' code finds τ with a network that it trains on 70 % of the labels and tests on the
-    rest. A query does not train a network here, so τ is taken from a ridge regression on the last
-    features, whose leave-one-out predictions have a closed form (see ``calibration``). It is
-    computed once, from the labels known before the query. If no point is uncertain at all, U is set
-    to one everywhere.
+    rest. A query does not train a network here, so p is the predictive distribution of
+    ``options.predictive``, by default with the temperature of ``network.calibration``. If no point
+    is uncertain at all, U is set to one everywhere.
 
     Args:
       key: PRNG key that breaks ties.
@@ -34,10 +32,9 @@ def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
       k: how many to choose.
     """
     space = feature_space(candidates, unit_length=True)
-    temperature = candidates.once(_temperature)
     radius = min(candidates.once(_between_labeled), _to_observed(space))
     radius = radius if np.isfinite(radius) else RADIUS
-    uncertainty = margin_uncertainty(np.asarray(candidates.logits, np.float64) / temperature)
+    uncertainty = margin_uncertainty(candidates.probabilities)
     rows, gains = greedy_coverage(
         space.candidates,
         uncertainty if uncertainty.any() else np.ones_like(uncertainty),
@@ -47,12 +44,12 @@ def uherding(key: Array, candidates: CandidateSet, k: int) -> Choice:
         k=k,
         tie_breaks=uniform_by_id(key, candidates.ids),
     )
-    return Choice(rows, gains, {"radius": radius, "temperature": temperature})
+    return Choice(rows, gains, {"radius": radius})
 
 
-def margin_uncertainty(logits: np.ndarray) -> np.ndarray:
-    """Computes 1 − (p₍₁₎ − p₍₂₎) of the softmax, ``[U]``, from logits ``[U, C]``."""
-    p = np.sort(softmax(logits), axis=1)
+def margin_uncertainty(probabilities: np.ndarray) -> np.ndarray:
+    """Computes 1 − (p₍₁₎ − p₍₂₎), ``[U]``, from p(y | x), ``[U, C]``."""
+    p = np.sort(probabilities, axis=1)
     return p[:, :-1].sum(1) + p[:, -2]  # if p₍₁₎ is nearly 1, 1 − p₍₁₎ would lose all digits
 
 
@@ -63,12 +60,6 @@ def smallest_distance(points: np.ndarray) -> float:
         squared = geometry.squared_distances(points[rows], points)
         smallest = min(smallest, squared.min(where=squared > 0, initial=np.inf))
     return float(np.sqrt(smallest))
-
-
-def _temperature(given: CandidateSet) -> float:
-    return calibration.temperature_of_features(
-        given.labeled_features, given.y_known, ridge=given.options.ridge
-    )
 
 
 def _between_labeled(given: CandidateSet) -> float:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import jax
+import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities
-from ntk_al.lookahead import criteria
 from ntk_al.types import Array
 
 
 def entropy(key: Array, candidates: CandidateSet) -> Utilities:
-    """The entropy of the softmax (Shannon 1948; Settles 2009, Section 3.1)."""
+    """The entropy of p(y | x) (Shannon 1948; Settles 2009, Section 3.1)."""
     del key
-    return Utilities(criteria.entropy(candidates.logits))
+    return Utilities(candidates.predictive.entropy(np.asarray(candidates.logits, np.float64)))
 
 
 def margin(key: Array, candidates: CandidateSet) -> Utilities:
-    """The negative margin −(p₍₁₎ − p₍₂₎) of the softmax (Scheffer et al. 2001)."""
+    """The negative margin −(p₍₁₎ − p₍₂₎) of p(y | x) (Scheffer et al. 2001)."""
     del key
-    best = jax.lax.top_k(jax.nn.softmax(candidates.logits), 2)[0]
-    return Utilities(best[:, 1] - best[:, 0])
+    p = np.sort(candidates.probabilities, axis=1)
+    return Utilities(p[:, -2] - p[:, -1])
 
 
 def least_confidence(key: Array, candidates: CandidateSet) -> Utilities:
-    """1 − p₍₁₎ of the softmax (Lewis and Gale 1994)."""
+    """1 − p₍₁₎, the probability that the most likely class is wrong (Lewis and Gale 1994)."""
     del key
-    return Utilities(1 - jax.nn.softmax(candidates.logits).max(1))
+    return Utilities(1 - candidates.probabilities.max(1))

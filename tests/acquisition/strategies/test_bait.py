@@ -109,9 +109,8 @@ def test_rows_that_are_not_available_are_not_chosen():
 
 def test_an_embedding_is_the_root_of_the_fisher_information_of_the_binary_task():
     """E over y ~ Bernoulli(p) of the outer product of ∂ log p(y) = (y − p) h."""
-    logits = np.log([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     h = np.array([[1.0, 2.0], [3.0, -1.0]])
-    x = embedding(logits, h)
+    x = embedding(np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]), h)
     for p, features, row in zip([0.7, 0.8], h, x, strict=True):
         score = {y: (y - p) * features for y in (0, 1)}
         information = p * np.outer(score[1], score[1]) + (1 - p) * np.outer(score[0], score[0])

@@ -175,7 +175,7 @@ def test_bait_lowers_the_trace_that_its_docstring_gives(k):
     selection = STRATEGIES["bait"](KEY, given, k)
     logits = np.concatenate([given.network.predict(given.x_labeled), given.logits])
     features = np.concatenate([given.labeled_features[:6], given.features]).astype(float)
-    p = helpers.softmax(logits.astype(float)).max(1)
+    p = helpers.softmax(logits.astype(float) / selection.diagnostics["temperature"]).max(1)
     information = [q * (1 - q) * np.outer(h, h) for q, h in zip(p, features, strict=True)]
     labeled = [*range(6), 6 + 2]
     m = np.eye(features.shape[1]) + sum(information[i] for i in labeled) / (7 + k)

@@ -13,7 +13,7 @@ from tests.kernels.infinite.problem import KEY, L, U, candidates, dense_kernel
 @pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("criterion", LABEL_CRITERIA)
 def test_infinite_ntk_is_equation_11_solved_afresh_with_the_infinite_kernel(criterion, reference):
-    given = candidates(criterion=criterion, reference=reference)
+    given = candidates(criterion=criterion, reference=reference, predictive=helpers.PREDICTIVE)
     points = np.r_[: L + U, L : L + U]  # labeled, evaluation points, candidates
     logits = np.concatenate([given.network.predict(given.x_labeled), given.logits])[points]
     naive = helpers.naive_scores(

@@ -17,6 +17,7 @@ from ntk_al.acquisition.strategies.coreset import k_center_greedy
 from ntk_al.acquisition.strategies.lcmd import Clusters, largest_cluster_farthest
 from ntk_al.acquisition.strategies.probcover import greedy_cover, pure_radius
 from ntk_al.acquisition.strategies.typiclust import mean_distances, most_typical
+from tests import helpers
 from tests.paths import FIXTURES
 
 pytestmark = pytest.mark.quick
@@ -113,7 +114,7 @@ def test_badge_draws_with_the_probabilities_of_scikit_activeml_but_for_a_center_
     Neither k-means++ nor the code of BADGE's authors does that, and so neither is it done here.
     """
     oracle = ORACLES["badge"]
-    a = errors(np.array(oracle["logits"]))
+    a = errors(helpers.softmax(np.array(oracle["logits"])))
     norms = np.square(a).sum(1) * np.square(X).sum(1)
     assert norms.argmax() == oracle["rows"][0]
     np.testing.assert_allclose(norms / norms.sum(), oracle["probabilities"][0], atol=1e-8)
