@@ -12,7 +12,7 @@ INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
 .PHONY: help run test quick check wheel release-check clean bench bench-peers bench-look-ahead \
-	bench-query bench-approximations bench-accelerator
+	bench-query bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -47,6 +47,9 @@ bench-query: $(VENV)/installed  ## images to the queried 20: time and memory of 
 
 bench-approximations: $(VENV)/installed  ## each look-ahead beside retraining to convergence, on digits
 	$(RUN) -m experiments.benchmarks.approximations $(ARGS)
+
+bench-calibration: $(VENV)/experiments-installed  ## class probabilities made of a network's outputs, by how honest they are
+	$(RUN) -m experiments.benchmarks.calibration $(ARGS)
 
 bench-accelerator: $(VENV)/installed  ## the CIFAR100 protocol at full size, for a GPU
 	$(RUN) -m experiments.benchmarks.accelerator $(ARGS)
