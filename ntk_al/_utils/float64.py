@@ -28,6 +28,17 @@ def widest(*operands: object) -> Iterator[jnp.dtype]:
         yield jnp.dtype(jnp.float64)
 
 
+def as_in(tree: PyTree) -> contextlib.AbstractContextManager[object]:
+    """Enables float64 inside a block if a leaf is in float64, even a traced one.
+
+    A program that is lowered outside the block keeps its dtypes, as long as it makes no arrays of
+    its own, such as ``jnp.arange``, that are wider than the default.
+    """
+    leaves = jax.tree.leaves(tree)
+    is_wide = any(isinstance(x, jax.Array) and x.dtype == jnp.float64 for x in leaves)
+    return compat.enable_x64(True) if is_wide else contextlib.nullcontext()
+
+
 def to_default(tree: PyTree) -> PyTree:
     """Casts the leaves to the default float dtype.
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ntk_al._utils import checks
+from ntk_al._utils import checks, float64
 from ntk_al.acquisition.memo import Memo
 from ntk_al.acquisition.options import LookaheadOptions
 from ntk_al.lookahead import probabilities, scoring
@@ -153,7 +153,9 @@ class CandidateSet:
         These are the network's outputs until a label is revealed within the query, and the
         posterior mean from then on.
         """
-        return self.posterior.mean[: len(self.x)] if self.observed else self.network_logits
+        if not self.observed:
+            return self.network_logits
+        return float64.to_default(self.posterior.mean[: len(self.x)])
 
     @property
     def network_logits(self) -> Array:

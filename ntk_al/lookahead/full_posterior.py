@@ -12,6 +12,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntk_al._utils import float64
 from ntk_al.lookahead import posterior
@@ -63,6 +64,16 @@ class FullPosterior:
         """An estimate of the condition number of the factorized matrix."""
         return self.flat.condition_number
 
+    @property
+    def ignored(self) -> ArrayLike:
+        """How many labels were out of range under ``jax.jit``, see ``posterior.Posterior``."""
+        return self.flat.ignored // self.logits.shape[1]
+
+    @property
+    def floored(self) -> ArrayLike:
+        """How many outputs of labels were floored, see ``posterior.Posterior``."""
+        return self.flat.floored
+
     def observe(
         self, index: ArrayLike | int, label: ArrayLike | int, *, move_network: bool = False
     ) -> FullPosterior:
@@ -71,12 +82,16 @@ class FullPosterior:
         Arguments and errors are those of ``Posterior.observe``.
         """
         num_points, num_classes = self.logits.shape
-        indices, targets = posterior.observations(index, label, num_points, num_classes)
-        rows = (num_classes * indices[:, None] + jnp.arange(num_classes)).ravel()
-        after = dataclasses.replace(self, flat=self.flat.observe(rows, targets.reshape(-1, 1)))
+        rows, targets, valid = posterior.observations(index, label, num_points, num_classes)
+        outputs = num_classes * rows[:, None] + np.arange(num_classes, dtype=np.int32)
+        observed = posterior.Observations(
+            outputs.ravel(), targets.reshape(-1, 1), valid.repeat(num_classes)
+        )
+        after = dataclasses.replace(self, flat=posterior.absorb(self.flat, observed))
         if not move_network:
             return after
-        return dataclasses.replace(after, logits=self.logits + (after.mean - self.mean))
+        with float64.as_in(self):
+            return dataclasses.replace(after, logits=self.logits + (after.mean - self.mean))
 
 
 def condition(
@@ -106,16 +121,17 @@ def condition(
     flat = posterior.condition(
         blocks, jnp.reshape(residual, (-1, 1)), jnp.reshape(logits, (-1, 1)), ridge=ridge
     )
-    return FullPosterior(flat, float64.to_default(jnp.asarray(logits)))
+    return FullPosterior(flat, flat.logits.reshape(logits.shape))
 
 
 @jax.jit
-def gain(covariance: Array, noise: Array) -> Array:
+def gain(covariance: Array, noise: Array, prior: Array) -> Array:
     """W(x, j) = S(x, x_j) (S_jj + λI)⁻¹ for all candidates.
 
     Args:
       covariance: S(E, U), ``[E, C, U, C]``; the first U of the E points must be the candidates.
       noise: λ.
+      prior: Θ_jj of each output of a candidate, ``[U, C]``.
 
     Returns:
       ``[U, E, C, C]``.
@@ -123,7 +139,7 @@ def gain(covariance: Array, noise: Array) -> Array:
     own = jnp.einsum("jcjd->jcd", covariance[: covariance.shape[2]])
     # If the labels already determine a point, its S_jj is zero up to rounding of either sign.
     values, vectors = jnp.linalg.eigh(own)
-    denominators = jnp.maximum(values, 0) + noise
+    denominators = posterior.label_variance(values, noise, prior.max(1, keepdims=True))
     inverses = jnp.where(denominators > 0, 1 / jnp.where(denominators > 0, denominators, 1), 0)
     highest = jax.lax.Precision.HIGHEST
     inverse = jnp.einsum("jab,jb,jcb->jac", vectors, inverses, vectors, precision=highest)

@@ -90,12 +90,14 @@ def score(
         it, but nearly uniform for a network that was trained with the squared loss.
 
     Returns:
-      Scores ``[U]``, higher = query first. They are never NaN.
+      Scores ``[U]``, higher = query first. They are never NaN; −inf marks a candidate that cannot
+      be scored, because the changes it would cause are not finite.
 
     Raises:
       TypeError: if an argument has the wrong type.
       ValueError: if a name is unknown, a set is empty, shapes or labels do not match, an input,
-        the logits or the kernel are not finite, or the budget is too small.
+        the logits or the kernel are not finite, no candidate can be scored, or the budget is too
+        small.
 
     Warns:
       UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
@@ -106,7 +108,9 @@ def score(
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         warn_of_large_residual(problem)
-    return scored(problem, options).scores
+    scores = scored(problem, options).scores
+    check_scores(scores)
+    return scores
 
 
 def score_posterior(
@@ -139,7 +143,8 @@ def score_posterior(
 
     Raises:
       ValueError: if a name is unknown, the outputs do not fit the task, ``num_candidates`` leaves
-        no evaluation point, or the criterion needs probabilities and none are given.
+        no evaluation point, the criterion needs probabilities and none are given, or no candidate
+        can be scored.
 
     Example:
       >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
@@ -165,7 +170,9 @@ def score_posterior(
             f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
             f"query points is an evaluation point, got {num_candidates}"
         )
-    return _score(belief, options, num_query, num_candidates)
+    scores = _score(belief, options, num_query, num_candidates)
+    check_scores(scores)
+    return scores
 
 
 class Scored(NamedTuple):
@@ -290,6 +297,7 @@ def condition(
         mean=cut(belief.mean, num),
         covariance=cut(belief.covariance, num, num),
         logits=cut(belief.logits, num),
+        prior=cut(jnp.asarray(belief.prior), num),
     )
 
 
@@ -309,6 +317,23 @@ def padded_posterior(problem: Problem, options: ScoreOptions, theta: GramBlocks)
         jnp.asarray(everywhere(theta.eval_pool)),
         pad(problem.pool_logits, cross.shape[1]),
     )
+
+
+def check_scores(scores: ArrayLike, k: int = 1) -> None:
+    """Raises ValueError if fewer than k scores are finite; −inf marks what cannot be scored.
+
+    Tracers pass.
+    """
+    if checks.is_traced(scores):
+        return
+    num_finite = int(np.isfinite(jax.device_get(scores)).sum())
+    if num_finite < k:
+        raise ValueError(
+            f"only {num_finite} of {len(scores)} candidates can be scored, and at least {k} must "
+            "be: the changes that the others would cause are not finite. The outputs of the "
+            "network or its gradients are probably too large: normalize inputs and targets, or "
+            "retrain with a lower learning rate"
+        )
 
 
 def warn_of_large_residual(problem: Problem) -> None:
@@ -373,8 +398,9 @@ def _score_posterior(
     belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
-    variance = jnp.diagonal(s)[of_candidates]
-    gain = posterior.gain(s[of_evaluation, of_candidates], variance, belief.noise)
+    prior = jnp.broadcast_to(belief.prior, len(mean))[of_candidates]
+    variance = posterior.label_variance(jnp.diagonal(s)[of_candidates], belief.noise, prior)
+    gain = posterior.gain(s[of_evaluation, of_candidates], variance)
     weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
     return tiles.evaluate(
         Evaluation(
@@ -387,7 +413,7 @@ def _score_posterior(
             gain.T,
             mean[of_candidates],
             logits[of_candidates],
-            posterior.label_variance(variance, belief.noise),
+            variance,
         ),
         criterion=criterion,
         reference=reference,
@@ -410,7 +436,8 @@ def _score_full(
     belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
-    gain = full_posterior.gain(s[:, :, of_candidates], belief.noise)[:, of_evaluation]
+    prior = jnp.broadcast_to(belief.flat.prior, mean.size).reshape(mean.shape)[of_candidates]
+    gain = full_posterior.gain(s[:, :, of_candidates], belief.noise, prior)[:, of_evaluation]
     own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
     variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)
     return tiles.evaluate(

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ntk_al._utils import checks, examples, memory
+from ntk_al._utils import checks, examples, float64, memory
 from ntk_al.lookahead.factorization import Factor
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import greedy, significant
@@ -20,6 +20,7 @@ from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.probabilities import resolved
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.scoring import (
+    check_scores,
     condition,
     kernel_blocks,
     padded_posterior,
@@ -165,7 +166,7 @@ def _top_k(
 ) -> tuple[np.ndarray, np.ndarray, Factor | Posterior | FullPosterior]:
     on_device, factor = scored(problem, options, on_plan)
     scores = np.asarray(on_device)
-    _check_scores(scores, k)
+    check_scores(scores, k)
     order = np.lexsort((-tie_breaks, -significant(scores)))
     return order[:k], scores, factor
 
@@ -186,13 +187,14 @@ def _greedy(
 
     def values(allowed: np.ndarray) -> np.ndarray:
         scores = first if belief is start else np.asarray(score_belief(belief, problem, marginal))
-        _check_scores(scores[allowed], 1)
+        check_scores(scores[allowed], 1)
         return significant(scores)
 
     def add(row: int) -> None:
         nonlocal belief
-        label = TASKS[options.task].pseudo_label(belief.logits[row], belief.mean[row])
-        belief = belief.observe(row, label)
+        with float64.widest(belief):
+            label = TASKS[options.task].pseudo_label(belief.logits[row], belief.mean[row])
+            belief = belief.observe(row, label)
 
     available = np.ones(len(first), bool)
     rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
@@ -223,18 +225,6 @@ def _check_number(k: int, num_candidates: int) -> None:
         raise TypeError(f"k must be an integer, got {k!r}")
     if not 1 <= k <= num_candidates:
         raise ValueError(f"k must be in 1..{num_candidates}, the number of candidates, got {k}")
-
-
-def _check_scores(scores: np.ndarray, k: int) -> None:
-    """Raises ValueError if fewer than k scores are finite; −inf marks what cannot be scored."""
-    num_finite = int(np.isfinite(scores).sum())
-    if num_finite < k:
-        raise ValueError(
-            f"{k} of {len(scores)} candidates should be chosen, but only {num_finite} can be "
-            "scored; the changes that the others would cause are not finite. The outputs of the "
-            "network or its gradients are probably too large: normalize inputs and targets, or "
-            "retrain with a lower learning rate"
-        )
 
 
 def _check_memory(problem: Problem, options: ScoreOptions) -> None:

@@ -65,6 +65,7 @@ def score_candidates(
         size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
         size = min(size, num_candidates)
         variance = factorization.variance(pool, diagonal)
+        variance = posterior.label_variance(variance, noise, diagonal.astype(wide))
 
         def of_tile(tile: Array, scores: Array) -> Array:
             # The last tile overlaps the one before it, so that all tiles have the same shape.
@@ -78,15 +79,10 @@ def score_candidates(
             )
             covariance = factorization.covariance(evaluation, candidates, cut(theta, 1))
             of_candidates = cut(variance, 0)
-            gain = posterior.gain(covariance, of_candidates, noise)
+            gain = posterior.gain(covariance, of_candidates)
             part = evaluate(
                 before,
-                RankOne(
-                    gain.T,
-                    candidates.mean,
-                    candidates.logits,
-                    posterior.label_variance(of_candidates, noise),
-                ),
+                RankOne(gain.T, candidates.mean, candidates.logits, of_candidates),
                 criterion=criterion,
                 reference=reference,
                 task=task,

@@ -145,6 +145,19 @@ def test_observing_equals_conditioning_on_the_larger_set(x64):
     np.testing.assert_allclose(moved.covariance, more.covariance, atol=1e-8)
 
 
+def test_under_jit_a_label_that_is_out_of_range_is_counted_and_changes_nothing():
+    net = helpers.network()
+    x_l, y_l, x_u, _ = (np.asarray(a, np.float32) for a in sets())
+    residual, logits = np.eye(C)[y_l.astype(int)] - net.logits(x_l), net.logits(x_u)
+    belief = full_posterior.condition(kernels.full_blocks(net, x_l, x_u), residual, logits)
+    observe = jax.jit(lambda belief, row, label: belief.observe(row, label))
+    for row, label in ((U, 1), (-1, 1), (2, C)):
+        after = observe(belief, row, label)
+        assert after.ignored == 1
+        np.testing.assert_array_equal(after.mean, belief.mean)
+        np.testing.assert_array_equal(after.covariance, belief.covariance)
+
+
 @pytest.mark.parametrize("criterion", lookahead.CRITERIA)
 def test_where_all_classes_share_a_kernel_it_is_the_fast_path(criterion, x64):
     """A linear model has Θ ⊗ I_C exactly, so both ways must agree."""
