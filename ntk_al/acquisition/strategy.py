@@ -92,7 +92,8 @@ class Strategy:
 
         Raises:
           TypeError: if ``key`` is not a PRNG key.
-          ValueError: if k < 1 or fewer than k candidates are available.
+          ValueError: if k < 1, fewer than k candidates are available, or no available candidate has
+            a utility, that is, every one is NaN or −inf.
         """
         checks.key("key", key)
         candidates.check_choice(k)
@@ -205,6 +206,12 @@ def _uniform_by_id(key: Array, ids: Array) -> Array:
 
 
 def _masked(values: ArrayLike, available: np.ndarray) -> np.ndarray:
-    utilities = np.array(values, np.float64)
+    utilities = np.array(jax.device_get(values), np.float64)
     utilities[~available | np.isnan(utilities)] = -np.inf
+    if np.isneginf(utilities).all():
+        raise ValueError(
+            f"none of the {int(available.sum())} available candidates has a utility: all are NaN "
+            "or -inf. Where a network is involved, its outputs or its gradients are probably too "
+            "large: normalize the inputs, or retrain with a lower learning rate"
+        )
     return utilities

@@ -157,6 +157,13 @@ def test_ties_are_broken_by_the_key_and_not_by_position():
     )
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_utilities_of_which_none_is_a_number_are_not_ranked(value):
+    strategy = ranked(lambda key, given: (np.full(U, value), {}))
+    with pytest.raises(ValueError, match=f"none of the {U - 1} available candidates"):
+        strategy(KEY, candidates().observe(2, 1), 2)
+
+
 def test_a_utility_of_nan_is_queried_last():
     broken = ranked(lambda key, given: (np.where(given.ids == 106, np.nan, 1.0), {}))
     assert broken(KEY, candidates(), U).ids[-1] == 106
