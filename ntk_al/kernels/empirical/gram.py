@@ -35,8 +35,8 @@ def gram(
       x2: inputs, ``[N2, ...]``; ``None`` means ``x1`` and takes about half the work.
       readout: ``"first_logit"`` (the paper) or ``"sum_logits"`` (the authors' released code).
       precision: precision of the Jacobian's entries: ``"float32"``, ``"bfloat16_3x"``,
-        ``"tensorfloat32"`` or ``"bfloat16"``, see ``kernels.PRECISIONS``. Sums are always in
-        float32 or wider.
+        ``"tensorfloat32"`` or ``"bfloat16"``. Sums are always in float32 or wider.
+        ``kernels.PRECISIONS`` says how each rounds and which ridges it allows.
       memory_budget: bytes to use on each device; ``None`` allows most of the free memory.
       mesh: devices, along an axis named ``pool``, that share the work; ``None`` means one device.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,17 @@ from ntk_al.types import Array
 PRECISIONS = ("float32", "bfloat16_3x", "tensorfloat32", "bfloat16")
 """How the entries of the Jacobian are rounded before they are multiplied.
 
-``float32`` does not round (and float64 stays float64). ``bfloat16_3x`` splits each entry into a
-large and a small bfloat16 number and drops only the product of the two small ones.
-``tensorfloat32`` keeps 10 bits of the mantissa, and ``bfloat16`` keeps 7. The kernel of rounded
-entries is still positive semidefinite.
+``float32`` does not round (and float64 stays float64). ``bfloat16_3x`` rounds each entry to the sum
+of a large and a small bfloat16 number, which together keep about 16 bits of the mantissa.
+``tensorfloat32`` keeps 10 bits, and ``bfloat16`` keeps 7. In each of them, every product of two
+rounded entries is exact, so the kernel is that of the rounded entries: it is positive semidefinite
+up to the rounding of its sums, about 1e-6 of the diagonal. (JAX's ``BF16_BF16_F32_X3`` leaves out
+the product of the small numbers. Its matrix had eigenvalues of −7e-5 of the diagonal, and ridges
+below that ranked noise.)
+
+How well candidates are ranked depends on the ridge, too. On a kernel whose rank is below the number
+of labels, Spearman correlations with the exact ranking were, in the order above, 1.0000, 1.0000,
+0.9999 and 0.992 at a ridge of 1e-4, and 0.97, 0.95, 0.87 and 0.59 at 1e-6.
 """
 
 _Algorithm = jax.lax.DotAlgorithmPreset
@@ -38,14 +46,11 @@ class Product:
         """Computes the ``einsum`` of two operands in the chosen precision."""
         dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
         if self.precision == "bfloat16_3x":
-            if self.backend != "cpu":
-                return _einsum(subscripts, a, b, _Algorithm.BF16_BF16_F32_X3, dtype)
             (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
-            return (
-                self.exact(subscripts, a_high, b_high)
-                + self.exact(subscripts, a_high, b_low)
-                + self.exact(subscripts, a_low, b_high)
-            )
+            if self.backend == "cpu":  # which has no units for bfloat16
+                return self.exact(subscripts, a_high + a_low, b_high + b_low)
+            pairs = ((a_low, b_low), (a_low, b_high), (a_high, b_low), (a_high, b_high))
+            return functools.reduce(jnp.add, (_short(subscripts, *p) for p in pairs)).astype(dtype)
         if self.precision == "tensorfloat32" and self.backend == "gpu":
             return _einsum(subscripts, a, b, _Algorithm.TF32_TF32_F32, dtype)
         return self.exact(subscripts, self.round(a), self.round(b))
@@ -70,6 +75,12 @@ class Product:
 
 def _einsum(subscripts: str, a: Array, b: Array, precision: object, dtype: jnp.dtype) -> Array:
     return jnp.einsum(subscripts, a, b, precision=precision, preferred_element_type=dtype)  # type: ignore[call-overload]
+
+
+def _short(subscripts: str, a: Array, b: Array) -> Array:
+    """Computes an ``einsum`` of bfloat16 numbers that are stored in a wider format."""
+    a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    return _einsum(subscripts, a, b, jax.lax.Precision.HIGHEST, jnp.dtype(jnp.float32))
 
 
 def _split(entries: Array) -> tuple[Array, Array]:

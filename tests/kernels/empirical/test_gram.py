@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ntk_al import Network, kernels, lookahead, models, training
+from ntk_al import Network, kernels, lookahead, models, posterior, training
 from ntk_al._utils import compat
+from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.network import READOUTS
 from tests import helpers
@@ -181,6 +182,29 @@ def test_precision_rounds_entries_and_keeps_the_kernel_positive(precision, error
     assert np.linalg.eigvalsh(theta).min() > -1e-6 * theta.trace()
 
 
+def test_with_rounded_entries_a_rank_deficient_kernel_stays_semidefinite_and_ranks_alike():
+    num_labeled, x = 100, np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    net = training.initialize(jax.random.key(0), models.MLP(num_classes=3, width=4), x)
+    wide = net.with_params(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), net.params))
+    targets = np.eye(3)[helpers.labels(num_labeled)]
+
+    def spectrum_and_scores(net, x, precision):
+        theta = np.asarray(kernels.gram(net, x, precision=precision), np.float64)
+        f = np.asarray(net.predict(x), np.float64)
+        blocks = helpers.square_blocks(theta, num_labeled)
+        belief = posterior.condition(blocks, targets - f[:num_labeled], f[num_labeled:], ridge=1e-4)
+        scores = lookahead.score_posterior(belief, reference="linearized")
+        return np.linalg.eigvalsh(theta)[0] / theta.diagonal().mean(), scores
+
+    with compat.enable_x64(True):
+        _, exact = spectrum_and_scores(wide, x.astype(np.float64), "float32")
+    least = {"float32": 0.9995, "bfloat16_3x": 0.9995, "tensorfloat32": 0.999, "bfloat16": 0.97}
+    for precision in kernels.PRECISIONS:
+        smallest, scores = spectrum_and_scores(net, x, precision)
+        assert smallest > -5e-6, precision
+        assert scipy.stats.spearmanr(exact, scores).statistic > least[precision], precision
+
+
 def test_rounded_entries_rank_candidates_like_exact_ones():
     net = helpers.network()
     arrays = helpers.images(20), helpers.labels(20), helpers.images(60, seed=1)
@@ -294,3 +318,15 @@ def test_bad_inputs_are_refused_by_name(x1, x2, message):
 def test_unknown_readout_lists_the_known_ones():
     with pytest.raises(ValueError, match="known: first_logit, sum_logits"):
         kernels.gram(helpers.network(), helpers.images(2), readout="last_logit")
+
+
+def test_four_products_of_bfloat16_numbers_are_the_product_of_their_sums():
+    """What accelerators compute is what a CPU computes."""
+    a, b = helpers.images(6).reshape(6, -1), helpers.images(5, seed=1).reshape(5, -1)
+    on_cpu, on_gpu = (
+        Product("bfloat16_3x", backend)("nk,mk->nm", a, b) for backend in ("cpu", "gpu")
+    )
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-6)
+    assert (
+        np.abs(np.asarray(on_cpu) - a.astype(np.float64) @ b.T).max() > 1e-6
+    )  # entries are rounded
