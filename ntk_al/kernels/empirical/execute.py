@@ -20,7 +20,7 @@ from ntk_al.kernels.empirical import finiteness, programs
 from ntk_al.kernels.empirical.factors import Layer
 from ntk_al.kernels.empirical.plan import Demand, Plan, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
-from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.rounding import Product, exact_passes
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
 from ntk_al.kernels.empirical.survey import survey
 from ntk_al.kernels.empirical.tiles import Tile, TiledKernel, Tiling
@@ -68,42 +68,47 @@ def kernel_blocks(
     mesh = sharding.automatic(mesh)
     parameters.check_any(network)
     network, sets = parameters.widened(network, *sets)
-    demand = _demand(network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded)
-    plan = make_plan(demand, memory_budget)
-    logging.getLogger(__name__).info("kernel plan: %s", plan)
-    if on_plan is not None:
-        on_plan(str(plan))
-    setting = Setting(readout, demand.product, plan.limits, mesh)
-    if mesh is not None:
-        network = sharding.replicate(mesh, network)
-    samples = {
-        tile: setting.place(of_tile)
-        for tiling, x in zip(plan.tilings, sets, strict=True)
-        for tile, of_tile in tiling.split(x).items()
-    }
-    tilings_of_pairs = [(plan.tilings[i], plan.tilings[j]) for i, j in pairs]
-    tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
-    kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
-    try:
-        for group in plan.groups:
-            kernel = _add_group(setting, kernel, group, network, samples, plan)
-    except NotImplementedError as error:
-        if mesh is None or compat.CONVOLUTIONS_ON_MESHES:
-            raise
-        raise ValueError(
-            f"networks with convolutions need JAX 0.8 or later on several devices; this is JAX "
-            f"{jax.__version__}. Update it, or leave mesh= out"
-        ) from error
-    assemble = programs.assemble_padded if padded else programs.assemble
-    blocks = [
-        assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
-        for rows, columns in tilings_of_pairs
-    ]
-    norms = [
-        programs.join(kernel.diagonal(tiling), tiling.num_padded if padded else tiling.num_samples)
-        for tiling in tilings_of_diagonals
-    ]
-    finiteness.check((*blocks, *norms), network, sets, readout)
+    with exact_passes(precision):
+        demand = _demand(
+            network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded
+        )
+        plan = make_plan(demand, memory_budget)
+        logging.getLogger(__name__).info("kernel plan: %s", plan)
+        if on_plan is not None:
+            on_plan(str(plan))
+        setting = Setting(readout, demand.product, plan.limits, mesh)
+        if mesh is not None:
+            network = sharding.replicate(mesh, network)
+        samples = {
+            tile: setting.place(of_tile)
+            for tiling, x in zip(plan.tilings, sets, strict=True)
+            for tile, of_tile in tiling.split(x).items()
+        }
+        tilings_of_pairs = [(plan.tilings[i], plan.tilings[j]) for i, j in pairs]
+        tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
+        kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
+        try:
+            for group in plan.groups:
+                kernel = _add_group(setting, kernel, group, network, samples, plan)
+        except NotImplementedError as error:
+            if mesh is None or compat.CONVOLUTIONS_ON_MESHES:
+                raise
+            raise ValueError(
+                f"networks with convolutions need JAX 0.8 or later on several devices; this is JAX "
+                f"{jax.__version__}. Update it, or leave mesh= out"
+            ) from error
+        assemble = programs.assemble_padded if padded else programs.assemble
+        blocks = [
+            assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
+            for rows, columns in tilings_of_pairs
+        ]
+        norms = [
+            programs.join(
+                kernel.diagonal(tiling), tiling.num_padded if padded else tiling.num_samples
+            )
+            for tiling in tilings_of_diagonals
+        ]
+        finiteness.check((*blocks, *norms), network, sets, readout)
     return blocks, norms
 
 

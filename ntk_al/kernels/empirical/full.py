@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al._utils import batches, checks, examples, memory
+from ntk_al.kernels.empirical.rounding import exact_passes
 from ntk_al.network import Network, parameters
 from ntk_al.network.network import DIVERGED
 from ntk_al.types import Array, GramBlocks, PyTree
@@ -124,7 +125,8 @@ def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) 
 
 def _in_chunks(function: Callable[[Network, PyTree], Array], network: Network, x: PyTree) -> Array:
     """Applies a row-wise function to chunks of samples."""
-    return batches.map_batches(functools.partial(function, network), x, batch_size=_CHUNK)
+    with exact_passes():
+        return batches.map_batches(functools.partial(function, network), x, batch_size=_CHUNK)
 
 
 @jax.jit

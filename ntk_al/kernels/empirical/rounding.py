@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,24 @@ of labels, Spearman correlations with the exact ranking were, in the order above
 0.9999 and 0.992 at a ridge of 1e-4, and 0.97, 0.95, 0.87 and 0.59 at 1e-6.
 """
 
+_ROUNDING_OF_PASSES = ("tensorfloat32", "bfloat16")
 _Algorithm = jax.lax.DotAlgorithmPreset
+
+
+def exact_passes(precision: str = "float32") -> contextlib.AbstractContextManager[object]:
+    """Within a block, computes the factors of the Jacobian as exactly as ``precision`` promises.
+
+    In float32, layers of a network multiply in TF32 on recent GPUs and in bfloat16 on TPUs unless
+    told otherwise. Their gradients would have three digits, of which no later product tells.
+    Layers and processes that name a precision of their own keep it.
+
+    Args:
+      precision: one of ``PRECISIONS``; for the two that round more than this, nothing changes.
+    """
+    config: Any = jax.config
+    if precision in _ROUNDING_OF_PASSES or config.jax_default_matmul_precision is not None:
+        return contextlib.nullcontext()
+    return jax.default_matmul_precision("highest")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ntk_al._utils import batches, checks, examples
 from ntk_al.kernels.empirical import capture, routes
 from ntk_al.kernels.empirical.factors import Layer, Leaf
 from ntk_al.kernels.empirical.limits import CPU
-from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.rounding import Product, exact_passes
 from ntk_al.kernels.empirical.survey import survey
 from ntk_al.network import READOUTS, Network, parameters
 from ntk_al.network.network import DIVERGED
@@ -69,21 +69,22 @@ def sketch(
     network.check(x)
     parameters.check_any(network)
     network, (x,) = parameters.widened(network, x)
-    found = survey(network, x)
-    layers, leaves = found.layers, found.leaves
-    sizes = [layer.num_parameters for layer in layers] + [leaf.size for leaf in leaves]
-    keys = jax.random.split(key, len(sizes))
-    hashes = tuple(_draw(k, n) for k, n in zip(keys, sizes, strict=True))
-    of_batch = functools.partial(
-        _sketch,
-        network,
-        hashes,
-        layers=layers,
-        leaves=leaves,
-        readout=readout,
-        size=size,
-    )
-    result = batches.map_batches(of_batch, x, batch_size=_LARGEST_CHUNK)
+    with exact_passes():
+        found = survey(network, x)
+        layers, leaves = found.layers, found.leaves
+        sizes = [layer.num_parameters for layer in layers] + [leaf.size for leaf in leaves]
+        keys = jax.random.split(key, len(sizes))
+        hashes = tuple(_draw(k, n) for k, n in zip(keys, sizes, strict=True))
+        of_batch = functools.partial(
+            _sketch,
+            network,
+            hashes,
+            layers=layers,
+            leaves=leaves,
+            readout=readout,
+            size=size,
+        )
+        result = batches.map_batches(of_batch, x, batch_size=_LARGEST_CHUNK)
     checks.finite("the gradient of the network", result, hint=DIVERGED)
     return result
 
