@@ -267,6 +267,8 @@ def at_points(factor: Factor, cross: ArrayLike, theta: ArrayLike, logits: ArrayL
         condition_number=factor.condition_number,
         prior=prior,
         rounding=rounding,
+        ignored=jnp.zeros((), np.int32),
+        floored=jnp.zeros((), np.int32),
     )
     if not checks.is_traced(belief) and not _all_finite(belief):
         raise ValueError(
@@ -301,6 +303,8 @@ def gain(covariance: Array, label_variance: Array) -> Array:
     Returns:
       ``[..., U]``.
     """
+    missing = tuple(range(covariance.ndim - label_variance.ndim))
+    label_variance = jnp.expand_dims(label_variance, missing)
     positive = label_variance > 0
     return jnp.where(positive, covariance / jnp.where(positive, label_variance, 1), 0)
 

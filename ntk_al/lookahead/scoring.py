@@ -439,7 +439,7 @@ def _score_full(
     prior = jnp.broadcast_to(belief.flat.prior, mean.size).reshape(mean.shape)[of_candidates]
     gain = full_posterior.gain(s[:, :, of_candidates], belief.noise, prior)[:, of_evaluation]
     own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
-    variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)
+    variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)[None]
     return tiles.evaluate(
         Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], predictive=predictive),
         RankC(gain, mean[of_candidates], logits[of_candidates], variance),

@@ -53,10 +53,7 @@ def two_logits(f: Array) -> Array:
 
     If f is −1 or +1, then h is the one-hot vector of class 0 or 1.
     """
-    return (1 + f * _SIGNS) / 2
-
-
-_SIGNS = np.array([-1, 1], np.int8)  # of class 0 and class 1; an integer keeps the dtype of f
+    return jnp.concatenate([(1 - f) / 2, (1 + f) / 2], -1)
 
 
 def _one_logit(num_outputs: int) -> None:
@@ -93,7 +90,10 @@ def _as_two_logits(
     gain, variance = candidates.gain, candidates.variance
     if isinstance(candidates, RankC):
         gain, variance = gain[..., 0, 0], variance[..., 0, 0]
-    offset = None if evaluation.offset is None else evaluation.offset * _SIGNS / 2
+    offset = None
+    if evaluation.offset is not None:
+        half = evaluation.offset / 2
+        offset = jnp.concatenate([-half, half], -1)
     return (
         Evaluation(two_logits(evaluation.mean), offset, evaluation.weight, evaluation.predictive),
         RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
@@ -120,7 +120,7 @@ def _numbers(name: str, y: ArrayLike, num_examples: int, num_outputs: int) -> Ar
 def _from_their_mean(targets: Array) -> Array:
     """The mean distance of the targets from their mean, the best prediction that ignores x."""
     xp = jnp if checks.is_traced(targets) else np  # nothing is compiled for the number of labels
-    return xp.linalg.norm(targets - targets.mean(0), axis=1).mean()
+    return xp.linalg.norm(targets - targets.mean(0, keepdims=True), axis=1).mean()
 
 
 def _unchanged(

@@ -206,7 +206,7 @@ def assemble_padded(
     """Assembles a block of the kernel with padding, which becomes zero."""
     block = jnp.block([list(row) for row in tiles])
     rows, columns = (jnp.arange(size) for size in block.shape)
-    valid = (rows < num_rows)[:, None] & (columns < num_columns)
+    valid = (rows < num_rows)[:, None] & (columns < num_columns)[None]
     return setting.by_columns(jnp.where(valid, block, 0))
 
 

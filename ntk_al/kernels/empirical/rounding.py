@@ -63,7 +63,7 @@ class Product:
 
     def __call__(self, subscripts: str, a: Array, b: Array) -> Array:
         """Computes the ``einsum`` of two operands in the chosen precision."""
-        dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
+        dtype = _accumulator(a, b)
         if self.precision == "bfloat16_3x":
             (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
             if self.backend == "cpu":  # which has no units for bfloat16
@@ -76,7 +76,7 @@ class Product:
 
     def exact(self, subscripts: str, a: Array, b: Array) -> Array:
         """Computes an ``einsum`` without rounding; by default, recent GPUs would use TF32."""
-        dtype = jnp.promote_types(jnp.promote_types(a.dtype, b.dtype), jnp.float32)
+        dtype = _accumulator(a, b)
         return _einsum(subscripts, a, b, jax.lax.Precision.HIGHEST, dtype)
 
     def round(self, entries: Array) -> Array:
@@ -90,6 +90,10 @@ class Product:
     def stored_bytes(self, entry_bytes: int) -> int:
         """Returns the bytes of a rounded entry that takes ``entry_bytes`` unrounded."""
         return 2 if self.precision == "bfloat16" else entry_bytes
+
+
+def _accumulator(a: Array, b: Array) -> jnp.dtype:
+    return jnp.dtype(jnp.float64 if jnp.float64 in (a.dtype, b.dtype) else jnp.float32)
 
 
 def _einsum(subscripts: str, a: Array, b: Array, precision: object, dtype: jnp.dtype) -> Array:

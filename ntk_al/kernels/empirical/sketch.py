@@ -122,6 +122,6 @@ def _draw(key: Array, num_entries: int) -> _Hash:
 
 def _scatter(gradient: Array, places: _Hash, size: int) -> Array:
     """Adds signed entries, in a random order, into ``size`` places."""
-    entries = (gradient * places.signs)[:, places.order]
+    entries = (gradient * places.signs[None])[:, places.order]
     entries = jnp.pad(entries, ((0, 0), (0, -entries.shape[1] % size)))
     return entries.reshape(len(gradient), -1, size).sum(1)
