@@ -19,6 +19,7 @@ from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import Dataset
+from ntk_al.lookahead import CRITERIA, scoring
 from ntk_al.types import Array
 
 from . import figures, records
@@ -142,14 +143,15 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
         if network is None or config.restart == "cold":
             network = _fresh_network(config, experiment.module, strategy, dataset.x_train, cycle)
         start = time.perf_counter()
-        network, train_loss = training.fit(
-            _key(config, "training", cycle),
-            network,
-            dataset.x_train[pool.labeled],
-            dataset.y_train[pool.labeled],
-            config.training(dataset.augmentation),
-            on_epoch=progress.epoch,
-        )
+        with progress.warnings():
+            network, train_loss = training.fit(
+                _key(config, "training", cycle),
+                network,
+                dataset.x_train[pool.labeled],
+                dataset.y_train[pool.labeled],
+                config.training(dataset.augmentation),
+                on_epoch=progress.epoch,
+            )
         train_seconds = time.perf_counter() - start
 
         progress.stage("testing")
@@ -157,7 +159,8 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
 
         progress.stage(f"querying {config.query_size} of {config.subset_size}")
         start = time.perf_counter()
-        selection = _query(experiment, strategy, cycle, network, pool)
+        with progress.warnings():
+            selection = _query(experiment, strategy, cycle, network, pool)
         query_seconds = time.perf_counter() - start
 
         yield {
@@ -203,6 +206,8 @@ def _query(
         options=config.lookahead(dataset.augmentation, experiment.mesh),
         x_eval=_evaluation_points(config, dataset.x_train[ids], cycle),
     )
+    if strategy in CRITERIA and candidates.options.reference == "network":
+        scoring.warn_of_large_residual(candidates.problem)
     return SCHEMES[config.scheme](
         _key(config, "query", cycle),
         STRATEGIES[strategy],

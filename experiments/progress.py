@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -31,6 +34,17 @@ class Progress:
     def epoch(self, epoch: int, loss: float) -> None:
         """Shows that an epoch of training has ended with this mean loss."""
         self.stage(f"epoch {epoch + 1}/{self._config.epochs}, loss {loss:.3f}")
+
+    @contextlib.contextmanager
+    def warnings(self) -> Iterator[None]:
+        """Writes each user warning of a block once, as a line above the bar."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                yield
+            finally:
+                for text in dict.fromkeys(str(w.message) for w in caught):
+                    self._bar.write(f"warning: {text}")
 
     def done(self, record: dict[str, Any]) -> None:
         """Writes a line for a cycle that has ended."""

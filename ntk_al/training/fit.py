@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from ntk_al.training.augmentation import AUGMENTATIONS
 from ntk_al.training.losses import LOSSES, Objective, Ranking
 from ntk_al.training.schedule import one_cycle
 from ntk_al.types import Array, PyTree
+
+_ENOUGH_STEPS = 50  # after fewer, a loss may well be where it began
+_LEARNED = 0.95  # of the loss of the best constant; what has learned more is below that
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +121,10 @@ def fit(
       The trained network, and the mean loss of the task over the last epoch, in training mode and
       with augmentation.
 
+    Warns:
+      UserWarning: if the last loss is no lower than that of a constant, although at least 50 steps
+        were taken.
+
     Raises:
       DivergedError: if the loss or the variables become NaN or infinite.
       TypeError: if the key, the network, ``x`` or ``y`` has the wrong type.
@@ -133,7 +141,7 @@ def fit(
         y = y[:, None]  # the targets of a regression
     if y.ndim == 1:
         checks.one_output_a_class(num_outputs)
-    checks.targets("y", y, num_examples, num_outputs)
+    targets = checks.targets("y", y, num_examples, num_outputs)
     if config.augmentation != "none" and getattr(x, "ndim", 0) != 4:
         raise ValueError(
             f"the augmentation {config.augmentation!r} needs images [N, H, W, channels], got "
@@ -180,6 +188,15 @@ def fit(
     if not _all_finite(network):
         what = f"the parameters are NaN or infinite after the last of {config.epochs} epochs"
         raise DivergedError(f"{what}. {advice}")
+    constant = losses.of_best_constant(config.loss, targets)
+    if len(scales) >= _ENOUGH_STEPS and loss > _LEARNED * constant > 0:
+        warnings.warn(
+            f"the network has learned nothing from its {num_examples} labels: after "
+            f"{config.epochs} epochs the training loss is {loss:.3g}, and a network that always "
+            f"predicts the mean of the labels has {constant:.3g}. {advice} If the learning rate is "
+            "low already, train for longer.",
+            stacklevel=2,
+        )
     return network, loss
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ntk_al._utils import checks
@@ -30,6 +31,25 @@ LOSSES: dict[str, Callable[[Array, Array], Array]] = {
     "cross_entropy": optax.softmax_cross_entropy,
 }
 """Losses of logits and one-hot targets. Eq. 11 of the paper is exact for ``squared``."""
+
+
+def of_best_constant(loss: str, targets: Array) -> float:
+    """Computes the mean loss of the best prediction that ignores the inputs.
+
+    Args:
+      loss: a key of ``LOSSES``.
+      targets: ``[N, C]``.
+
+    Example:
+      >>> of_best_constant("squared", np.eye(2))
+      0.5
+    """
+    values = np.asarray(targets, np.float64)
+    mean = values.mean(0)
+    if loss == "squared":
+        return float(np.square(values - mean).sum(1).mean())
+    shares = mean[mean > 0]
+    return float(-(shares * np.log(shares / shares.sum())).sum())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -73,6 +73,14 @@ def test_main_runs_from_a_bare_flagfile_name_and_leaves_records_and_a_picture(tm
     assert sorted(os.listdir(workdir)) == ["accuracy.png", "metrics.jsonl"]
 
 
+def test_warnings_of_a_cycle_stand_once_on_the_terminal_without_a_line_of_code(tmp_path, capsys):
+    quick = {"cycles": 1, "query_size": 2, "subset_size": 9, "epochs": 1, "learning_rate": 1e-6}
+    run(tmp_path, strategy=("mlmoc", "random"), scheme="sequential", **quick)
+    said = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert len(said) == 1  # for the two labels of mlmoc, and none for random
+    assert all(line.startswith("warning: the outputs of the network on the") for line in said)
+
+
 @pytest.mark.parametrize("scheme", ["batch", "sequential"])
 def test_labels_are_queried_once_and_from_the_training_set(tmp_path, scheme):
     lines = run(tmp_path, scheme=scheme, cycles=3, strategy=("mlmoc",))

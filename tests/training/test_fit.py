@@ -200,6 +200,19 @@ def test_variables_that_the_last_step_made_infinite_are_not_returned():
         training.fit(KEY, fresh(), helpers.images(4), helpers.labels(4), config)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_network_that_learned_nothing_is_warned_of(loss):
+    """Its hidden units are dead, so its loss is finite and that of a constant."""
+    x, y = helpers.images(12), np.arange(12) % 3
+    net = training.initialize(KEY, models.MLP(num_classes=3, width=4), x)
+    dead = net.with_params(jax.tree.map(lambda leaf: -jnp.abs(leaf), net.params))
+    config = TrainingConfig(epochs=25, batch_size=6, learning_rate=0.05, loss=loss)
+    constant = {"squared": "0.667", "cross_entropy": "1.1"}[loss]
+    with pytest.warns(UserWarning, match=rf"nothing from its 12 labels.* has {constant}\. Lower"):
+        training.fit(KEY, dead, np.abs(x), y, config)
+    training.fit(KEY, net, x, y, dataclasses.replace(config, epochs=24))  # too few steps to judge
+
+
 def test_divergence_stops_the_training_and_says_what_to_do():
     config = TrainingConfig(epochs=50, batch_size=4, learning_rate=1e6)
     with pytest.raises(training.DivergedError, match=r"epoch \d+ of 50. Lower the learning rate"):
