@@ -43,7 +43,7 @@ def belief(net, x_l, y_l, x_u):
 
 def step(belief, row):
     after = belief.observe(row, row % C, move_network=True)
-    return after, lookahead.score_posterior(after, criterion="emoc")
+    return after, lookahead.score_posterior(after, criterion="emoc", predictive="softmax")
 
 
 @pytest.mark.parametrize("name", MODES)
