@@ -14,12 +14,16 @@ T maximizes the likelihood times a log-normal prior around T_pool. The benchmark
 compares this with each source alone, with fixed temperatures and with the best one.
 
 Outputs of a network that was trained with cross-entropy are log-probabilities up to a constant and
-need no temperature. They are told apart by their size: at labeled points, outputs that were trained
-on one-hot targets are at most about one.
+need no temperature. They are told apart by their size: of the outputs at a labeled point that were
+trained on one-hot targets, the largest is about one.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import array_library, checks
@@ -35,7 +39,8 @@ PRIOR_SPREAD = 0.15
 """The standard deviation of log T in the prior around T_pool."""
 
 LARGEST_REGRESSION = 1.5
-"""If max_c f_c(x) is larger on average over labeled points, the outputs are log-probabilities."""
+"""If max_c f_c(x) is larger on average over labeled points, or is not positive, the outputs are
+log-probabilities up to a constant."""
 
 _TEMPERATURES = np.geomspace(*BOUNDS, 121)
 _BISECTIONS = 30  # of a log interval of length 7: more digits than float32 has
@@ -65,19 +70,22 @@ def calibrated(
       The predictive distribution softmax(f / T), with T = 1 if the network was not trained on
       one-hot targets with the squared loss.
     """
-    labeled_outputs, outputs = _in_float64(labeled_outputs), _in_float64(outputs)
-    xp = array_library.of(outputs)
-    temperature = temperature_of_pool(outputs)
+    features = None
     try:
         check_last_features(network, x_labeled)
+        features = last_features(network, x_labeled)
     except LackingError:
         pass
-    else:
-        features, targets = _in_float64(last_features(network, x_labeled)), _in_float64(targets)
+    known = _in_one_library(labeled_outputs, outputs, targets, features)
+    labeled_outputs, outputs, targets, features = known
+    xp = array_library.of(outputs)
+    temperature = temperature_of_pool(outputs)
+    if features is not None:
         held_out = leave_one_out(features, targets)
         temperature = fit_temperature(held_out, targets.argmax(1), temperature)
-    is_regression = labeled_outputs.max(1).mean() <= LARGEST_REGRESSION
-    return Predictive(xp.where(is_regression, temperature, 1))
+    largest = labeled_outputs.max(1).mean()
+    is_regression = (largest > 0) & (largest <= LARGEST_REGRESSION)
+    return Predictive(xp.where(is_regression, temperature, 1.0))
 
 
 def temperature_of_pool(outputs: ArrayLike) -> Array:
@@ -168,6 +176,13 @@ def leave_one_out(features: ArrayLike, targets: ArrayLike, *, ridge: float = _RI
     return targets - residual / xp.maximum(leverage, xp.finfo(features.dtype).eps)[:, None]
 
 
-def _in_float64(values: ArrayLike) -> ArrayLike:
-    """Copies values to the host in float64, where nothing is compiled; leaves traced ones."""
-    return values if checks.is_traced(values) else np.asarray(values, np.float64)
+def _in_one_library(*values: ArrayLike | None) -> Any:
+    """Copies values to the host in float64, where nothing is compiled, unless one is traced."""
+    traced = checks.is_traced(values)
+
+    def moved(value: ArrayLike) -> ArrayLike:
+        if not traced:
+            return np.asarray(value, np.float64)
+        return jnp.asarray(value, jnp.result_type(float))
+
+    return jax.tree.map(moved, values)

@@ -6,10 +6,12 @@ Every strategy, criterion and retraining baseline that weighs by a probability t
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import jax
+import numpy as np
 
-from ntk_al._utils import array_library
+from ntk_al._utils import array_library, checks
 from ntk_al.types import Array, ArrayLike
 
 PREDICTIVES = {
@@ -32,11 +34,14 @@ class Predictive:
       simplex: whether p is the Euclidean projection of f onto the probability simplex instead,
         which has no temperature.
 
+    Raises:
+      TypeError: if the temperature is not a number.
+      ValueError: if it is not positive and finite.
+
     Example:
       Outputs of a network that was trained with the squared loss are nearly one-hot vectors, whose
       softmax would be nearly uniform.
 
-      >>> import numpy as np
       >>> outputs = np.array([0.9, 0.1])
       >>> Predictive().probabilities(outputs).round(2).tolist()
       [0.69, 0.31]
@@ -48,6 +53,11 @@ class Predictive:
 
     temperature: ArrayLike | float = 1.0
     simplex: bool = dataclasses.field(default=False, metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        # JAX also rebuilds it around tracers and placeholders, which have no value to check.
+        if isinstance(self.temperature, int | float | str | np.ndarray | np.generic):
+            checks.positive("temperature", cast(float, self.temperature))
 
     def probabilities(self, outputs: ArrayLike) -> Array:
         """Computes p(y | x), ``[..., C]``, from outputs ``[..., C]``."""

@@ -37,8 +37,8 @@ SMALL = {
 OPTIMIZED = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}  # where training takes the time
 TIMES = ("train_seconds", "query_seconds")
 FIELDS = {
-    "strategy", "scheme", "seed", "predictive", "cycle", "num_labeled", "test_accuracy", "train_loss",
-    *TIMES, "queried", "ridge", "condition_number", "diagnostics", "git_revision",
+    "strategy", "scheme", "seed", "predictive", "cycle", "num_labeled", "test_accuracy",
+    "train_loss", *TIMES, "queried", "ridge", "condition_number", "diagnostics", "git_revision",
 }  # fmt: skip
 
 

@@ -100,6 +100,11 @@ def temperature(network):
 def test_a_regression_gets_a_low_temperature_and_logits_of_a_cross_entropy_none():
     assert temperature(fitted(1)) < 0.5
     assert temperature(fitted(8)) == 1
+    logits = fitted(8)
+    log_probabilities = Network.from_function(
+        lambda w, x: jax.nn.log_softmax(x.reshape(len(x), -1) @ w), logits.params
+    )
+    assert temperature(log_probabilities) == 1
 
 
 def test_a_network_without_a_last_layer_is_calibrated_by_its_outputs_alone():
@@ -112,12 +117,21 @@ def test_a_network_without_a_last_layer_is_calibrated_by_its_outputs_alone():
     assert temperature(bent) == pytest.approx(float(expected))
 
 
-def test_under_jit_the_temperature_is_the_same():
+def test_under_jit_and_vmap_the_temperature_is_the_same_whatever_is_traced():
     network, targets, pool = fitted(1), np.eye(3, dtype=np.float32)[Y], helpers.images(50, seed=2)
+    expected = pytest.approx(temperature(network), rel=1e-3)
 
     @jax.jit
     def jitted(network, x, targets, pool):
         outputs = network.predict(x), network.predict(pool)
         return calibration.calibrated(network, x, targets, *outputs).temperature
 
-    assert jitted(network, X, targets, pool) == pytest.approx(temperature(network), rel=1e-3)
+    assert jitted(network, X, targets, pool) == expected
+
+    def of_pool(outputs):
+        known = network, X, targets, network.predict(X)
+        return calibration.calibrated(*known, outputs).temperature
+
+    outputs = network.predict(pool)
+    assert jax.jit(of_pool)(outputs) == expected
+    assert jax.vmap(of_pool)(jnp.stack([outputs, outputs]))[1] == expected

@@ -59,6 +59,17 @@ def test_certain_and_huge_outputs_have_no_entropy_and_equal_ones_the_most(predic
     np.testing.assert_allclose(predictive.entropy(outputs), [0, np.log(2)])
 
 
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), np.inf, np.float32(-2)])
+def test_a_temperature_that_is_not_positive_is_refused(temperature):
+    with pytest.raises(ValueError, match="temperature must be a positive finite number"):
+        Predictive(temperature)
+
+
+def test_a_temperature_that_is_no_number_is_refused():
+    with pytest.raises(TypeError, match="temperature must be a number"):
+        Predictive("0.3")
+
+
 @EVERY
 def test_jax_arrays_under_jit_give_what_numpy_gives(predictive):
     outputs = jnp.asarray(OUTPUTS, jnp.float32)
