@@ -13,8 +13,9 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # One cache of compiled programs for this session: the workers of xdist and the processes
     # that tests start inherit it. It is new every time, so that nothing stale is read. JAX
-    # looks at these variables when it is imported.
-    _COMPILED = tempfile.mkdtemp(prefix="ntk_al_compiled_")
+    # looks at these variables when it is imported. Many sessions may share one, too.
+    _SHARED = os.environ.get("NTK_AL_COMPILED")
+    _COMPILED = _SHARED or tempfile.mkdtemp(prefix="ntk_al_compiled_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
@@ -30,7 +31,7 @@ MNIST_DIRS = (
 
 
 def pytest_unconfigure(config):
-    if "PYTEST_XDIST_WORKER" not in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ and not _SHARED:
         shutil.rmtree(_COMPILED, ignore_errors=True)
 
 
