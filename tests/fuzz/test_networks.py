@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import jax
@@ -34,8 +35,15 @@ def dense(apply, params, x, readout):
         return flat @ flat.T, np.asarray(jax.jit(apply)(wide, x))
 
 
+_drawn = itertools.count(1)
+_KEPT = 20
+
+
 def draw(rng):
     """A network, inputs, a read-out, and the dense answer."""
+    if next(_drawn) % _KEPT == 0:
+        # Every program keeps pages of memory mapped, of which a process may only have so many.
+        jax.clear_caches()
     num_outputs, readout = int(rng.integers(2, 5)), str(rng.choice(list(READOUTS)))
     apply, params, shape = networks.random_network(rng, num_outputs)
     x = networks.random_inputs(rng, shape, int(rng.integers(6, 12)))
