@@ -169,6 +169,11 @@ def test_a_utility_of_nan_is_queried_last():
     assert broken(KEY, candidates(), U).ids[-1] == 106
 
 
+def test_only_the_strategies_that_train_for_every_candidate_say_so():
+    assert {name for name, s in STRATEGIES.items() if s.retrains} == {"naive", "one_step"}
+    assert {name for name, s in STRATEGIES.items() if not s.ranks} >= {"badge", "coreset", "ev_gp"}
+
+
 class Fixed(CandidateSet):
     """Candidates with given probabilities, so that answers can be worked out by hand."""
 

@@ -95,6 +95,16 @@ def test_a_block_of_observations_equals_their_sequence(x64):
     chex.assert_trees_all_close(block, one_by_one, atol=1e-12)
 
 
+def test_a_label_moves_the_network_by_the_step_of_the_mean_or_not_at_all(x64):
+    theta, logits, targets = problem()
+    belief = condition(theta, logits, targets, 6)
+    moved = belief.observe(1, 0, move_network=True)
+    np.testing.assert_allclose(moved.logits - belief.logits, moved.mean - belief.mean, atol=1e-12)
+    np.testing.assert_allclose(moved.mean, belief.observe(1, 0).mean, rtol=1e-12)
+    np.testing.assert_array_equal(belief.observe(1, 0).logits, belief.logits)
+    assert np.abs(moved.logits - belief.logits).max() > 1e-3
+
+
 def test_observing_in_any_order_gives_the_same_posterior(x64):
     theta, logits, targets = problem()
     belief = condition(theta, logits, targets, 6)

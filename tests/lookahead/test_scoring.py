@@ -110,6 +110,26 @@ def test_after_observing_scores_are_those_of_a_larger_labeled_set(criterion, x64
     np.testing.assert_allclose(scores, afresh, rtol=1e-8)
 
 
+@pytest.mark.parametrize("criterion", ["mlmoc", "variance"])
+def test_the_first_query_points_are_candidates_and_the_rest_evaluation_points(criterion, x64):
+    net = helpers.network(dtype=np.float64)
+    x_l, y_l, x_u, x_e = sets(np.float64)
+    both = np.concatenate([x_u, x_e])
+    belief = posterior.condition(
+        kernels.blocks(net, x_l, both), np.eye(3)[y_l] - net.logits(x_l), net.logits(both)
+    )
+    np.testing.assert_allclose(
+        lookahead.score_posterior(belief, criterion=criterion, num_candidates=U),
+        lookahead.score(net, x_l, y_l, x_u, x_eval=x_e, criterion=criterion),
+        rtol=1e-10,
+    )
+    for num_candidates in (0, U + E, U + E + 1):
+        with pytest.raises(
+            ValueError, match=rf"num_candidates must be in 1..{U + E - 1}, .*{U + E}"
+        ):
+            lookahead.score_posterior(belief, num_candidates=num_candidates)
+
+
 def test_linearized_mlmoc_is_the_error_times_the_reach(x64):
     """‖e_j‖ Σ_x |w(x, j)|."""
     net = helpers.network(dtype=np.float64)

@@ -30,7 +30,10 @@ _EMPIRICAL = "ntk_al/kernels/empirical"
 _EXACT = "tests/kernels/empirical/exactness tests/kernels/empirical/test_routes.py"
 MODULES = {
     "posterior": (_LOOKAHEAD, "tests/lookahead/test_posterior.py tests/lookahead/test_scoring.py"),
-    "factorization": (_LOOKAHEAD, "tests/lookahead/test_posterior.py"),
+    "factorization": (
+        _LOOKAHEAD,
+        "tests/lookahead/test_posterior.py tests/lookahead/test_scoring.py",
+    ),
     "criteria": (_LOOKAHEAD, "tests/lookahead/test_scoring.py tests/lookahead/test_tasks.py"),
     "scoring": (
         _LOOKAHEAD,
