@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from ntk_al.data import Dataset
 from ntk_al.lookahead import CRITERIA, scoring
 from ntk_al.types import Array
 
-from . import figures, records
+from . import figures, records, revision
 from .config import Config
 from .progress import Progress
 
@@ -63,8 +65,8 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
       ValueError: if the pool is too small, the model does not take these examples, or the model
         lacks something that a strategy needs.
     """
-    workdir = config.workdir or _new_workdir(config)
-    records.check_free(workdir)
+    if config.workdir is not None:
+        records.check_free(config.workdir)
     dataset = data.load(config.dataset, config.data_dir, cache_dir)
     config.check_pool(len(dataset.x_train))
     if config.training(dataset.augmentation).augmentation != "none" and dataset.x_train.ndim != 4:
@@ -93,11 +95,7 @@ def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
         requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
     mesh = _mesh(config)
     config.lookahead(dataset.augmentation, mesh)  # raises what does not go together
-    try:
-        os.makedirs(workdir, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"the work directory {workdir} cannot be made: {error.strerror}") from error
-    return Experiment(config, dataset, module, workdir, mesh)
+    return Experiment(config, dataset, module, _make_workdir(config), mesh)
 
 
 def run(experiment: Experiment) -> str:
@@ -135,7 +133,7 @@ def run(experiment: Experiment) -> str:
 
 def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterator[dict[str, Any]]:
     config, dataset = experiment.config, experiment.dataset
-    revision = records.git_revision()
+    git_revision = revision.git_revision()
     pool = Pool.start(_key(config, "initial labels"), len(dataset.x_train), config.init_size)
     network: Network | None = None
     for cycle in range(config.cycles):
@@ -178,7 +176,7 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
             "ridge": selection.diagnostics.get("ridge"),
             "condition_number": selection.diagnostics.get("condition_number"),
             "diagnostics": selection.diagnostics,
-            "git_revision": revision,
+            "git_revision": git_revision,
         }
         pool = pool.label(selection.ids)
 
@@ -236,9 +234,27 @@ def _key(config: Config, purpose: str, cycle: int = 0) -> Array:
     return jax.random.fold_in(key, cycle)
 
 
-def _new_workdir(config: Config) -> str:
-    name = os.path.splitext(os.path.basename(config.dataset))[0]
-    return os.path.join("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+def _make_workdir(config: Config) -> str:
+    """Makes the work directory, by default one that no other run has."""
+    try:
+        if config.workdir is None:
+            return _make_new_workdir(os.path.splitext(os.path.basename(config.dataset))[0])
+        os.makedirs(config.workdir, exist_ok=True)
+        return config.workdir
+    except OSError as error:
+        raise OSError(
+            f"the work directory {error.filename} cannot be made: {error.strerror}"
+        ) from error
+
+
+def _make_new_workdir(name: str) -> str:
+    path = os.path.join("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    # Another run may have started in the same second, or before the clock was set back.
+    for suffix in itertools.chain([""], (f"-{number}" for number in itertools.count(2))):
+        with contextlib.suppress(FileExistsError):
+            os.makedirs(path + suffix)
+            break
+    return path + suffix
 
 
 __all__ = ["Experiment", "prepare", "run"]

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+
+from . import stopping
+
+if __name__ == "__main__":  # before the imports that take seconds
+    stopping.install("nothing was written")
 
 from ntk_al._utils import extras
 from ntk_al.training import DivergedError
@@ -34,18 +40,22 @@ def main(arguments: Sequence[str]) -> None:
     """Turns the flags into an experiment and runs it; errors end the program with a message."""
     if len(arguments) > 1:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # without a source line
     if flags.FLAGS.keep_compiled:
         compiled.keep(_cache_dir())
     try:
         experiment = loop.prepare(command_line.to_config(), _cache_dir())
     except _REFUSED as error:
         sys.exit(f"error: {error}")
+    completed = f"the cycles that were completed are in {experiment.workdir}"
+    stopping.install(completed)
     print(f"work directory: {experiment.workdir}", flush=True)
     try:
         workdir = loop.run(experiment)
-    except (*_REFUSED, DivergedError, KeyboardInterrupt) as error:
-        what = str(error) or type(error).__name__
-        sys.exit(f"error: {what}\nThe cycles that were completed are in {experiment.workdir}.")
+    except FileExistsError as error:  # another run came in between
+        sys.exit(f"error: {error}")
+    except (*_REFUSED, DivergedError) as error:
+        sys.exit(f"error: {str(error).rstrip('.')}; {completed}")
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
 
 

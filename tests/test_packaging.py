@@ -168,9 +168,9 @@ def test_an_installed_copy_does_not_borrow_the_revision_of_the_repository_around
     subprocess.run(commit, cwd=tmp_path, check=True)
     installed = tmp_path / "installed"
     installed.mkdir()
-    for name in ("__init__.py", "records.py", "figures.py"):
+    for name in ("__init__.py", "revision.py"):
         shutil.copy(ROOT / "experiments" / name, installed)
-    code = "from installed import records; print(records.git_revision())"
+    code = "from installed import revision; print(revision.git_revision())"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ... import records
+from ... import revision
 
 
 def facts() -> dict[str, Any]:
@@ -20,7 +20,7 @@ def facts() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
         "jax": jax.__version__,
-        "revision": records.git_revision(),
+        "revision": revision.git_revision(),
     }
 
 
