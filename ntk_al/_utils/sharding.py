@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from ntk_al._utils import checks
 from ntk_al.types import ArrayLike, PyTree
 
 MESH_AXIS = "pool"
@@ -57,6 +58,19 @@ def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
         return lambda x: x
     gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
     return lambda x: np.asarray(gather(x))
+
+
+def settled(mesh: Mesh | None, result: PyTree) -> PyTree:
+    """Waits for the result of a program if the devices of the mesh are parts of one CPU.
+
+    Such devices share a pool of threads and a bounded queue each. If one of them is late because
+    the cores are busy, while others already wait for it in a collective operation, queued programs
+    keep it from ever getting there, and XLA aborts the process after 40 seconds. One program at a
+    time cannot do that. Other devices have queues of their own, which stay full.
+    """
+    if mesh is not None and mesh.devices.flat[0].platform == "cpu" and not checks.is_traced(result):
+        jax.block_until_ready(result)
+    return result
 
 
 def _on_host(leaf: Any) -> Any:

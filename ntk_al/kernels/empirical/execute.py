@@ -99,7 +99,12 @@ def kernel_blocks(
             ) from error
         assemble = programs.assemble_padded if padded else programs.assemble
         blocks = [
-            assemble(setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples)
+            sharding.settled(
+                mesh,
+                assemble(
+                    setting, kernel.block(rows, columns), rows.num_samples, columns.num_samples
+                ),
+            )
             for rows, columns in tilings_of_pairs
         ]
         norms = [

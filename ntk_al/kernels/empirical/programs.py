@@ -107,11 +107,17 @@ def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[...
                 )
             return local(*arrays)
 
-        return jax.jit(
+        jitted = jax.jit(
             program,
             static_argnums=tuple(range(num_static)),
             donate_argnums=(num_static,) if in_place else (),
         )
+
+        @functools.wraps(jitted)
+        def settled(setting: Setting, *arguments: Any) -> Any:
+            return sharding.settled(setting.mesh, jitted(setting, *arguments))
+
+        return settled
 
     return compiled
 
