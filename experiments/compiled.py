@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
+import re
+import warnings
+from typing import Any
 
 import jax
 from absl import flags
+
+_FAILED = re.compile(
+    r"Error (reading|writing) persistent compilation cache entry for '(.*?)': (.*)"
+)
+"""What JAX warns of before it compiles a program as if nothing were kept."""
 
 
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -22,12 +32,49 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
 def keep(cache_dir: str) -> None:
     """Switches JAX's persistent compilation cache on, unless the user has done so already.
 
+    A program that cannot be read, because a process was killed while writing it, the disk was full
+    or another process is just writing it, is compiled again and replaced, with a warning.
+
     Args:
       cache_dir: the folder for what can be computed again.
     """
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return
-    jax.config.update("jax_compilation_cache_dir", os.path.join(cache_dir, "compiled"))
+    folder = os.path.join(cache_dir, "compiled")
+    try:
+        # Programs are run as they are read, so that nobody else may write there.
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        warnings.warn(f"compiled programs are not kept: {folder}: {error.strerror}", stacklevel=2)
+        return
+    jax.config.update("jax_compilation_cache_dir", folder)
     # Programs here are many and small, so that together even the fastest to compile count.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _replace_damaged(folder)
+
+
+def _replace_damaged(folder: str) -> None:
+    """Removes what cannot be read, because JAX would warn of it forever and never replace it."""
+    show, cannot_write = warnings.showwarning, False
+
+    def show_one(message: Warning | str, *where: Any, **options: Any) -> None:
+        nonlocal cannot_write
+        failed = _FAILED.match(str(message))
+        if failed is None:
+            return show(message, *where, **options)
+        doing, program, why = (" ".join(part.split()) for part in failed.groups())
+        for path in glob.glob(os.path.join(glob.escape(folder), f"{glob.escape(program)}-*")):
+            with contextlib.suppress(OSError):
+                os.remove(path)
+        if doing == "reading":
+            text = f"a compiled program in {folder} is damaged and is made again: {program}: {why}"
+        elif not cannot_write:
+            text, cannot_write = f"compiled programs cannot be kept in {folder}: {why}", True
+        else:
+            return None
+        return show(UserWarning(text), *where, **options)
+
+    warnings.showwarning = show_one
+    # Every time, because two damaged programs may give one text.
+    warnings.filterwarnings("always", message="Error .* persistent compilation cache entry")

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import types
-import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,16 +49,21 @@ class TfdsSource:
         """
         tfds = _import_tensorflow_datasets()
         builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
-        arrays = _from_cache(builder, cache_dir)
-        if arrays is None:
-            arrays = {**self._read(builder, "train"), **self._read(builder, "test")}
-            _to_cache(builder, cache_dir, arrays)
-        return Dataset(
-            name=self.name,
-            **arrays,
-            num_classes=builder.info.features["label"].num_classes,
-            augmentation="shift_flip" if self.flip else "shift",
-        )
+
+        def dataset(arrays: dict[str, np.ndarray]) -> Dataset:
+            return Dataset(
+                name=self.name,
+                **arrays,
+                num_classes=builder.info.features["label"].num_classes,
+                augmentation="shift_flip" if self.flip else "shift",
+            )
+
+        kept = _from_cache(builder, cache_dir, dataset)
+        if kept is not None:
+            return kept
+        arrays = {**self._read(builder, "train"), **self._read(builder, "test")}
+        _to_cache(builder, cache_dir, arrays)
+        return dataset(arrays)
 
     def _read(self, builder: Any, split: str) -> dict[str, np.ndarray]:
         try:
@@ -114,13 +119,22 @@ def _cache_path(builder: Any, cache_dir: str) -> str:
     return os.path.join(cache_dir, f"{builder.name}-{builder.version}-{where}.npz")
 
 
-def _from_cache(builder: Any, cache_dir: str | None) -> dict[str, np.ndarray] | None:
+def _from_cache(
+    builder: Any, cache_dir: str | None, dataset: Callable[[dict[str, np.ndarray]], Dataset]
+) -> Dataset | None:
     if cache_dir is None or not os.path.exists(path := _cache_path(builder, cache_dir)):
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+        for name, array in found.items():
+            expected = np.uint8 if name.startswith("x") else np.int32
+            if array.dtype != expected:
+                raise ValueError(f"{name} is of dtype {array.dtype}")
+        return dataset(found)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged bytes make numpy and zipfile raise errors of many kinds
         logging.warning("the cached copy %s is broken (%s); reading the dataset again", path, error)
         return None
 
