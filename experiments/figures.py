@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,9 @@ def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:
 
     Returns:
       The path of the figure.
+
+    Raises:
+      OSError: if the figure cannot be written.
     """
     import matplotlib
 
@@ -45,7 +49,13 @@ def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:
     axes.grid(alpha=0.3)
     axes.legend()
     path = os.path.join(workdir, ACCURACY)
-    figure.savefig(path + ".tmp", format="png", dpi=150)
-    os.replace(path + ".tmp", path)
-    plt.close(figure)
+    try:
+        figure.savefig(path + ".tmp", format="png", dpi=150)
+        os.replace(path + ".tmp", path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(path + ".tmp")
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        plt.close(figure)
     return path

@@ -43,18 +43,35 @@ class Lock:
         os.close(self._descriptor)
 
 
+def check_not_held(workdir: str) -> None:
+    """Raises FileExistsError if another process holds the lock of a work directory.
+
+    A process that takes the lock at this very moment may be refused, so that this is for work
+    directories that nobody may take.
+    """
+    try:
+        descriptor = os.open(os.path.join(workdir, LOCK), os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _in_use(workdir, descriptor) from None
+    except OSError:
+        return  # a file system without locks
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(workdir: str, path: str) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip()
+            error = _in_use(workdir, descriptor)
             os.close(descriptor)
-            raise FileExistsError(
-                f"{workdir} is in use by {f'process {holder}' if holder else 'another process'}. "
-                "Nothing was changed: choose another --workdir, or wait until that run ends."
-            ) from None
+            raise error from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
@@ -67,6 +84,14 @@ def _acquire(workdir: str, path: str) -> int:
         if _names(path, descriptor):
             return descriptor
         os.close(descriptor)
+
+
+def _in_use(workdir: str, descriptor: int) -> FileExistsError:
+    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    return FileExistsError(
+        f"{workdir} is in use by {f'process {holder}' if holder else 'another process'}. "
+        "Nothing was changed: choose another --workdir, or wait until that run ends."
+    )
 
 
 def _names(path: str, descriptor: int) -> bool:

@@ -24,7 +24,7 @@ try:
         import matplotlib  # noqa: F401  a missing library should fail now, not after a run
         from absl import app, flags, logging
 
-        from . import command_line, compiled, figures, loop, records
+        from . import command_line, compiled, figures, loop, progress, records
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     """Turns the flags into an experiment and runs it; errors end the program with a message."""
     if len(arguments) > 1:
         raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # without a source line
+    warnings.formatwarning = progress.as_line
     if flags.FLAGS.keep_compiled:
         compiled.keep(_cache_dir())
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -38,13 +39,29 @@ class Progress:
     @contextlib.contextmanager
     def warnings(self) -> Iterator[None]:
         """Writes each user warning of a block once, as a line above the bar."""
-        with warnings.catch_warnings(record=True) as caught:
+        show, line_of, said = warnings.showwarning, warnings.formatwarning, set()
+
+        def show_once(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if str(message) in said:
+                return
+            said.add(str(message))
+            with tqdm.external_write_mode(sys.stdout):
+                show(message, category, filename, lineno, sys.stdout)
+
+        with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
+            warnings.showwarning, warnings.formatwarning = show_once, as_line
             try:
                 yield
             finally:
-                for text in dict.fromkeys(str(w.message) for w in caught):
-                    self._bar.write(f"warning: {text}")
+                warnings.formatwarning = line_of
 
     def done(self, record: dict[str, Any]) -> None:
         """Writes a line for a cycle that has ended."""
@@ -58,3 +75,15 @@ class Progress:
     def close(self) -> None:
         """Closes the bar and leaves it on the screen."""
         self._bar.close()
+
+
+def as_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Formats a warning without the place in the code that it comes from."""
+    del category, filename, lineno, line
+    return f"warning: {message}\n"

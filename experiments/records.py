@@ -12,8 +12,8 @@ import os
 import warnings
 from typing import Any
 
+from . import lock
 from .figures import ACCURACY
-from .lock import Lock
 
 METRICS = "metrics.jsonl"
 CUT_OFF = "metrics.cut-off"
@@ -33,13 +33,13 @@ class MetricsFile:
         self.path = os.path.join(workdir, METRICS)
         self._descriptor: int | None = None
         try:
-            self._lock = Lock(workdir)
+            self._lock = lock.Lock(workdir)
         except FileExistsError:
             raise
         except OSError as error:
             raise _cannot_write(workdir, error) from error
         try:
-            check_free(workdir)
+            _check_free(workdir)
             _set_aside_part(workdir)
         except BaseException:
             self._lock.release()
@@ -98,7 +98,18 @@ class MetricsFile:
 
 
 def check_free(workdir: str) -> None:
-    """Raises FileExistsError if the work directory holds a run, or is not a directory."""
+    """Raises FileExistsError if the work directory holds a run, or is not a directory.
+
+    The message names the process of a run that still goes on.
+    """
+    try:
+        _check_free(workdir)
+    except FileExistsError:
+        lock.check_not_held(workdir)
+        raise
+
+
+def _check_free(workdir: str) -> None:
     if os.path.exists(workdir) and not os.path.isdir(workdir):
         raise FileExistsError(f"workdir {workdir} is a file")
     path = os.path.join(workdir, METRICS)

@@ -13,7 +13,7 @@ import signal
 import sys
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def install(what_remains: str) -> None:
@@ -30,6 +30,6 @@ def install(what_remains: str) -> None:
             os.write(2, f"\nstopped by {signal.Signals(number).name}; {what_remains}\n".encode())
         os._exit(128 + number)
 
-    for number in _SIGNALS:
+    for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)

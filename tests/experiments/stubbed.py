@@ -47,11 +47,11 @@ def stub():
     training.fit, training.accuracy = fit, lambda *_: 0.5
 
 
-def main():
+def main(arguments):
     stub()
-    sys.argv[0] = "ntk-al"
+    sys.argv = ["ntk-al", *arguments]
     runpy.run_module("experiments.main", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
