@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import re
+import stat
 import warnings
 from typing import Any
 
@@ -42,8 +44,8 @@ def keep(cache_dir: str) -> None:
         return
     folder = os.path.join(cache_dir, "compiled")
     try:
-        # Programs are run as they are read, so that nobody else may write there.
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        _check_own(folder)
     except OSError as error:
         warnings.warn(f"compiled programs are not kept: {folder}: {error.strerror}", stacklevel=2)
         return
@@ -52,6 +54,15 @@ def keep(cache_dir: str) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     _replace_damaged(folder)
+
+
+def _check_own(folder: str) -> None:
+    """Raises PermissionError if others may write into a folder whose programs are run unchecked."""
+    found = os.stat(folder)
+    if found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH:
+        raise PermissionError(
+            errno.EPERM, "other users may write there, and programs would be run as they are read"
+        )
 
 
 def _replace_damaged(folder: str) -> None:

@@ -39,7 +39,7 @@ _REFUSED = (ValueError, TypeError, OSError, extras.MissingExtraError)
 def main(arguments: Sequence[str]) -> None:
     """Turns the flags into an experiment and runs it; errors end the program with a message."""
     if len(arguments) > 1:
-        raise app.UsageError(f"not a flag: {' '.join(arguments[1:])}")
+        sys.exit(f"error: not a flag: {' '.join(arguments[1:])}; flags begin with --, see --help")
     warnings.formatwarning = progress.as_line
     if flags.FLAGS.keep_compiled:
         compiled.keep(_cache_dir())
@@ -68,7 +68,7 @@ def _cache_dir() -> str:
 def _parse(arguments: list[str]) -> list[str]:
     try:
         return app.parse_flags_with_usage(command_line.find_flagfiles(arguments))
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:  # also a flagfile that is not text
         sys.exit(f"error: {error}")
 
 

@@ -6,6 +6,7 @@ Decoding takes seconds to minutes, so the decoded images can be kept in a cache 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -13,7 +14,7 @@ import os
 import sys
 import tempfile
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,12 @@ class TfdsSource:
 
         Raises:
           FileNotFoundError: if the dataset is not prepared; the message contains the command.
+          ValueError: if the files of the dataset are damaged.
           MissingExtraError: if tensorflow-datasets is not installed.
         """
         tfds = _import_tensorflow_datasets()
-        builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
+        with self._naming_damage(data_dir):
+            builder = tfds.builder(self.tfds_name, data_dir=data_dir, file_format="array_record")
 
         def dataset(arrays: dict[str, np.ndarray]) -> Dataset:
             return Dataset(
@@ -61,21 +64,34 @@ class TfdsSource:
         kept = _from_cache(builder, cache_dir, dataset)
         if kept is not None:
             return kept
-        arrays = {**self._read(builder, "train"), **self._read(builder, "test")}
+        arrays: dict[str, np.ndarray] = {}
+        for split in ("train", "test"):
+            source = self._open(builder, split)
+            with self._naming_damage(builder.data_dir):
+                arrays |= _decode(source, split)
         _to_cache(builder, cache_dir, arrays)
         return dataset(arrays)
 
-    def _read(self, builder: Any, split: str) -> dict[str, np.ndarray]:
+    def _open(self, builder: Any, split: str) -> Any:
         try:
-            source = builder.as_data_source(split=split)
+            return builder.as_data_source(split=split)
         except (AssertionError, KeyError, OSError, ValueError, NotImplementedError) as error:
             raise FileNotFoundError(f"{self._how_to_prepare(builder)}\n({error})") from error
-        images, labels = [], []
-        for i in range(len(source)):
-            example = source[i]
-            images.append(np.asarray(example["image"], np.uint8))
-            labels.append(int(example["label"]))
-        return {f"x_{split}": np.stack(images), f"y_{split}": np.asarray(labels, np.int32)}
+
+    @contextlib.contextmanager
+    def _naming_damage(self, data_dir: str | os.PathLike[str] | None) -> Iterator[None]:
+        """Turns the errors of many kinds that damaged files raise into one."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            where = data_dir or "the default folder of tensorflow-datasets"
+            (what, *_) = str(error).splitlines() or [type(error).__name__]
+            raise ValueError(
+                f"{self.name} in {where} cannot be read: {what}. If its files are damaged, delete "
+                "them and prepare the dataset again."
+            ) from error
 
     def prepare(self, data_dir: str | None = None) -> None:
         """Downloads the dataset and writes it as ``array_record`` files.
@@ -105,6 +121,15 @@ class TfdsSource:
             f'  {sys.executable} -c "from ntk_al import data; '
             f"data.prepare('{self.name}', '{where}')\""
         )
+
+
+def _decode(source: Any, split: str) -> dict[str, np.ndarray]:
+    images, labels = [], []
+    for i in range(len(source)):
+        example = source[i]
+        images.append(np.asarray(example["image"], np.uint8))
+        labels.append(int(example["label"]))
+    return {f"x_{split}": np.stack(images), f"y_{split}": np.asarray(labels, np.int32)}
 
 
 def _import_tensorflow_datasets() -> types.ModuleType:

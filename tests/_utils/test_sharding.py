@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ntk_al import Network, kernels, lookahead
+from ntk_al._utils import sharding
 from tests import helpers
 from tests.network import libraries
 from tests.paths import ROOT
@@ -99,9 +100,17 @@ def test_scores_on_eight_devices_are_those_on_one(num_processes, on_one_device, 
         np.testing.assert_allclose(shared[name], values, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
 
 
-def test_a_mesh_with_another_axis_is_refused():
-    import jax
+def test_a_program_for_devices_of_a_cpu_has_ended_before_the_next_one_starts():
+    """Otherwise queued programs can keep a late device from those that wait for it."""
+    mesh = jax.make_mesh((1,), ("pool",))
+    x = jax.numpy.ones((1500, 1500))
+    program = jax.jit(lambda x: jax.lax.fori_loop(0, 5, lambda _, y: y @ x, x))
+    program(x).block_until_ready()
+    assert not sharding.settled(None, program(x)).is_ready()
+    assert sharding.settled(mesh, program(x)).is_ready()
 
+
+def test_a_mesh_with_another_axis_is_refused():
     mesh = jax.make_mesh((1,), ("batch",))
     with pytest.raises(ValueError, match="must have the one axis 'pool'"):
         kernels.gram(helpers.network(), helpers.images(3), mesh=mesh)

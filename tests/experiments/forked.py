@@ -71,19 +71,31 @@ class Runs:
         self._server, self._folder, self._number = server, str(folder), 0
         self.dataset = stubbed.dataset(self._folder)
 
-    def start(self, workdir, *, pause=0.0, file_size=None, **flags):
+    def start(
+        self, workdir, *, first=(), pause=0.0, file_size=None, cache=None, train=False, **flags
+    ):
         """Starts a run.
 
-        ``pause`` is the length of a cycle in seconds, and ``file_size`` the number of bytes after
-        which the system refuses to write more into any file, the output too.
+        Args:
+          workdir: the work directory.
+          first: arguments before the flags.
+          pause: the length of a cycle in seconds.
+          file_size: the number of bytes after which the system refuses to write more into any
+            file, the output too.
+          cache: where caches are, by default one that the runs share.
+          train: whether networks are really trained.
+          **flags: changes of the flags.
         """
         self._number += 1
         output = os.path.join(self._folder, f"output-{self._number}.txt")
+        flags = {"dataset": self.dataset, "workdir": workdir, **flags}
         request = {
-            "arguments": stubbed.flags(**{"dataset": self.dataset, "workdir": workdir, **flags}),
+            "arguments": [*first, *stubbed.flags(**flags)],
             "output": output,
             "pause": pause,
             "file_size": file_size,
+            "cache": str(cache or self._folder),
+            "train": train,
         }
         return Run(self._server, _ask(self._server, request), str(workdir), output)
 
@@ -99,7 +111,7 @@ def runs(folder):
     environment = {
         name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name
     }
-    environment |= {"XDG_CACHE_HOME": str(folder), "JAX_PLATFORMS": "cpu"}
+    environment |= {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "tests.experiments.forked"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, env=environment, **pipes) as server:
@@ -116,7 +128,6 @@ def _ask(server, request):
 
 
 def _serve():
-    stubbed.stub()
     # What takes seconds to import; not the program itself, which defines its flags once.
     import matplotlib.pyplot  # noqa: F401
 
@@ -152,11 +163,13 @@ def _become(request):
         descriptor = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for standard in (1, 2):
             os.dup2(descriptor, standard)
-        os.environ["PAUSE"] = str(request["pause"])
+        os.environ |= {"PAUSE": str(request["pause"]), "XDG_CACHE_HOME": request["cache"]}
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
         stopping.install("nothing was written")
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
+        if not request["train"]:
+            stubbed.stub()
         stubbed.main(request["arguments"])
     except SystemExit as error:
         status = error.code

@@ -48,10 +48,10 @@ def stub():
 
 
 def main(arguments):
-    stub()
     sys.argv = ["ntk-al", *arguments]
     runpy.run_module("experiments.main", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
+    stub()
     main(sys.argv[1:])
