@@ -80,8 +80,7 @@ class Runs:
           workdir: the work directory.
           first: arguments before the flags.
           pause: the length of a cycle in seconds.
-          file_size: the number of bytes after which the system refuses to write more into any
-            file, the output too.
+          file_size: the number of bytes after which the system refuses to write more into a file.
           cache: where caches are, by default one that the runs share.
           train: whether networks are really trained.
           **flags: changes of the flags.
@@ -133,6 +132,7 @@ def _serve():
 
     from experiments import command_line, loop  # noqa: F401
 
+    outputs = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "is_alive" in request:
@@ -140,29 +140,34 @@ def _serve():
             answer = int(os.waitid(os.P_PID, request["is_alive"], ended) is None)
         elif "wait" in request:
             answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+            outputs.pop(request["wait"]).wait()
         else:
-            answer = _fork(request)
+            # By a pipe, because a limit of the size of files must not bar what is said.
+            with open(request["output"], "wb") as file:
+                output = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file)
+            answer = _fork(request, output.stdin.fileno())
+            output.stdin.close()
+            outputs[answer] = output
         print(answer, flush=True)
 
 
-def _fork(request):
+def _fork(request, output):
     # A signal that comes before the program could ask for it waits until then.
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # JAX warns of forks; nothing has run on its devices yet
         pid = os.fork()
     if not pid:
-        _become(request)
+        _become(request, output)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
     return pid
 
 
-def _become(request):
+def _become(request, output):
     status = 0
     try:
-        descriptor = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for standard in (1, 2):
-            os.dup2(descriptor, standard)
+            os.dup2(output, standard)
         os.environ |= {"PAUSE": str(request["pause"]), "XDG_CACHE_HOME": request["cache"]}
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)

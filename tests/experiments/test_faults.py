@@ -122,7 +122,7 @@ def test_a_folder_that_vanishes_is_made_again_with_the_cycles_it_held(runs, work
     shutil.rmtree(workdir)
     assert run.wait() == 1
     assert "removed or moved away during the run" in last_line(run.text())
-    assert whole_cycles(run) == [0, 1, 2]
+    assert whole_cycles(run) in ([0, 1], [0, 1, 2])  # by the moment at which it was removed
 
 
 def test_a_read_only_disk_is_named(runs, tmp_path):
