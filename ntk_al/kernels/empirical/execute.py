@@ -7,6 +7,7 @@ on CPUs.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ntk_al._utils import compat, examples, sharding
-from ntk_al.kernels.empirical import finiteness, programs
+from ntk_al.kernels.empirical import finiteness, measure, programs
+from ntk_al.kernels.empirical.demand import Demand
 from ntk_al.kernels.empirical.factors import Layer
-from ntk_al.kernels.empirical.plan import Demand, Plan, make_plan
+from ntk_al.kernels.empirical.limits import Limits
+from ntk_al.kernels.empirical.plan import Plan, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
 from ntk_al.kernels.empirical.rounding import Product, exact_passes
 from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
@@ -72,13 +75,18 @@ def kernel_blocks(
         demand = _demand(
             network, sets, pairs, Product(precision, jax.default_backend()), mesh, padded
         )
-        plan = make_plan(demand, memory_budget)
+        if mesh is not None:
+            network = sharding.replicate(mesh, network)
+
+        def with_limits(limits: Limits) -> Setting:
+            return Setting(readout, demand.product, limits, mesh)
+
+        asked = measure.with_xla(with_limits, network, sets[0], _dtype(network))
+        plan = make_plan(demand, memory_budget, asked)
+        setting = dataclasses.replace(with_limits(plan.limits), in_turn=plan.in_turn)
         logging.getLogger(__name__).info("kernel plan: %s", plan)
         if on_plan is not None:
             on_plan(str(plan))
-        setting = Setting(readout, demand.product, plan.limits, mesh)
-        if mesh is not None:
-            network = sharding.replicate(mesh, network)
         samples = {
             tile: setting.place(of_tile)
             for tiling, x in zip(plan.tilings, sets, strict=True)
@@ -208,16 +216,29 @@ def _record(
     num = examples.count(tile)
     size = num // setting.num_devices
     if chunk >= size:
-        return programs.keep(setting, group, programs.record(setting, group, network, tile))
+        return _record_chunk(setting, group, network, tile)
     kept: Kept | None = None
     for start in range(0, min(size, num_valid), chunk):
-        x = programs.chunk_of(setting, chunk, tile, start)
-        part = programs.keep(setting, group, programs.record(setting, group, network, x))
+        part = _record_chunk(
+            setting, group, network, programs.chunk_of(setting, chunk, tile, start)
+        )
         if kept is None:
             kept = programs.zeros_of_tile(setting, num, part)
         kept = programs.put(setting, kept, part, start)
+        del part  # or it would live through the pass of the next chunk
     assert kept is not None
     return kept
+
+
+def _record_chunk(setting: Setting, group: Group, network: Network, x: PyTree) -> Kept:
+    """Records a chunk, and returns what the steps keep of it."""
+    records = group.records(programs.record(setting, group, network, x))
+    steps = group.reducing
+    reduced = iter(programs.keep(setting, steps, group.reduced(records)) if steps else ())
+    return tuple(
+        next(reduced) if step.reduces else of_step
+        for step, of_step in zip(group.steps, records, strict=True)
+    )
 
 
 def _add_step(
@@ -237,6 +258,7 @@ def _add_step(
             for tile, factor in kept.items()
         }
         kernel = _add_rows(setting, kernel, rows)
+        del rows  # or they would live until the next part is complete
     return kernel
 
 

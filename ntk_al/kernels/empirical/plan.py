@@ -1,8 +1,10 @@
-"""Plans how a Gram matrix fits into memory, from shapes alone, before anything is computed.
+"""Plans how a Gram matrix fits into memory, before anything is computed.
 
 For every sample and layer, the smaller of the layer's rows and its factors is kept, see ``steps``.
 If that is too much for all layers at once, they are divided into groups, and each group takes one
-pass through the network.
+pass through the network. What a plan takes follows from shapes (``phases``), but for the programs
+that only XLA knows (``costs``). A plan that rests on estimates is therefore made again, with what
+XLA says about its programs, until nothing in it is estimated.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ntk_al._utils import checks, memory
 from ntk_al.kernels.empirical import routes
-from ntk_al.kernels.empirical.factors import Layer, Leaf
+from ntk_al.kernels.empirical.costs import Costs, Measure
+from ntk_al.kernels.empirical.demand import Demand
+from ntk_al.kernels.empirical.factors import Layer
 from ntk_al.kernels.empirical.limits import ACCELERATOR, CPU, Limits
-from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.phases import Phases
 from ntk_al.kernels.empirical.steps import (
     Group,
     LayerPairs,
@@ -27,41 +31,11 @@ from ntk_al.kernels.empirical.steps import (
 )
 from ntk_al.kernels.empirical.tiles import Tiling, choose_tiling
 
-_CHUNKS_UNDER_WAY = 2  # one chunk is recorded while the previous one is still being reduced
-_PASS_FACTORS = 3  # memory of a pass, as a multiple of the factors that it records
-_PASS_BYTES = 4  # bytes per entry in a pass: layers compute in float32
-_COPIES_OF_BLOCK = 2  # its tiles, and the block that is assembled from them
-_COPIES_OF_SYMMETRIC_BLOCK = 1.5  # the same, but only half of its tiles are computed
+_PLENTY = 2  # if the budget is that many times the peak, programs may queue up
 _SHARE_OF_ROWS = 1 / 32  # share of the budget for a part of the rows of all tiles
 _SHARE_OF_PAIRS = 1 / 16  # share of the budget for the T×T matrices of pairs
-_NEXT_BUDGET = 1.1  # ratio of successive budgets when searching for one that is enough
-
-
-@dataclasses.dataclass(frozen=True)
-class Demand:
-    """What has to be computed: blocks of the kernel between sets of samples.
-
-    Attributes:
-      layers: parameters with a rule.
-      leaves: parameters without a rule.
-      sizes: the number of samples in each set.
-      pairs: the blocks to compute, as pairs of indices of sets.
-      product: how entries are multiplied; its precision decides the size of stored rows.
-      example_bytes: bytes of one input.
-      entry_bytes: bytes of one entry of the kernel.
-      devices: the number of devices that share each tile.
-      buckets: whether the tiles of each set are powers of two, see ``choose_tiling``.
-    """
-
-    layers: tuple[Layer, ...]
-    leaves: tuple[Leaf, ...]
-    sizes: tuple[int, ...]
-    pairs: tuple[tuple[int, int], ...]
-    product: Product
-    example_bytes: int
-    entry_bytes: int = 4
-    devices: int = 1
-    buckets: bool = False
+_NEAR_MISS = 1.5  # a larger budget is asked for only if estimates show more than that
+_NEXT_BUDGET = 1.05  # ratio of successive budgets when searching for one that is enough
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +47,9 @@ class Plan:
       tilings: the tiles of each set.
       chunk: the number of samples in one pass, on each device.
       limits: the limits of the device.
-      peak_bytes: the predicted peak of allocated memory.
+      peak_bytes: the predicted peak of allocated memory, see ``phases``.
+      in_turn: whether each program must wait for the one before. The arrays of programs that are
+        queued are allocated already, which a small budget does not allow.
     """
 
     groups: tuple[Group, ...]
@@ -81,6 +57,14 @@ class Plan:
     chunk: int
     limits: Limits
     peak_bytes: int
+    in_turn: bool
+
+    @property
+    def num_runs(self) -> int:
+        """The number of times that a pass runs, from beginning to end, to record all samples."""
+        return len(self.groups) * sum(
+            math.ceil(tiling.num_padded / self.chunk) for tiling in self.tilings
+        )
 
     def __str__(self) -> str:
         tiles = ", ".join(f"{tiling.count}x{tiling.size}" for tiling in self.tilings)
@@ -102,12 +86,15 @@ class BudgetError(ValueError):
     """Raised if a kernel does not fit into the memory budget, even with one layer at a time."""
 
 
-def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
+def make_plan(
+    demand: Demand, memory_budget: int | None = None, measure: Measure | None = None
+) -> Plan:
     """Makes a plan for a demand.
 
     Args:
       demand: what has to be computed.
       memory_budget: bytes on each device; ``None`` allows most of the free memory.
+      measure: finds out what a program takes; ``None`` means that estimates must do.
 
     Raises:
       BudgetError: if the budget is too small even for one layer at a time; the message says how
@@ -116,21 +103,38 @@ def make_plan(demand: Demand, memory_budget: int | None = None) -> Plan:
     if memory_budget is None:
         memory_budget = memory.free()
     checks.positive("memory_budget", memory_budget)
-    plan = _plan_within(memory_budget, demand)
-    if plan is None:
-        enough = float(memory_budget)
-        while _plan_within(int(enough), demand) is None:
-            enough *= _NEXT_BUDGET
-        raise BudgetError(
-            f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
-            f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, but "
-            f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, "
-            f"{_smaller(memory_budget, demand)}"
-        )
-    return plan
+    costs = Costs(demand, measure)
+    known: Plan | None = None
+    while True:
+        enough, plan, phases = _cheapest(memory_budget, demand, costs)
+        if known is not None and known.num_runs <= plan.num_runs:
+            known = _with_peak(known, phases, memory_budget)
+            if known.peak_bytes <= memory_budget:
+                return known  # another one as good would have to be compiled, too
+        if enough > _NEAR_MISS * memory_budget:
+            break  # estimates are not that wrong
+        if not costs.learn(plan.limits, phases.programs(plan.groups, plan.chunk)):
+            if enough > memory_budget:
+                break
+            return plan
+        known = plan
+    raise BudgetError(
+        f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
+        f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, but "
+        f"the memory budget is {memory_budget / 2**20:.1f} MiB. Raise memory_budget, "
+        f"{_smaller(memory_budget, demand, costs)}"
+    )
 
 
-def _smaller(memory_budget: int, demand: Demand) -> str:
+def _cheapest(memory_budget: int, demand: Demand, costs: Costs) -> tuple[int, Plan, Phases]:
+    """Makes a plan within the smallest budget that is enough, but not below the one given."""
+    enough = float(memory_budget)
+    while (found := _plan_within(int(enough), demand, costs)) is None:
+        enough *= _NEXT_BUDGET
+    return int(enough), *found
+
+
+def _smaller(memory_budget: int, demand: Demand, costs: Costs) -> str:
     """Says how to ask for less, if possible with a size of the evaluation set that fits."""
     fewer = "score fewer candidates or evaluation points"
     if (1, 1) not in demand.pairs or len(demand.sizes) != 2:
@@ -143,7 +147,7 @@ def _smaller(memory_budget: int, demand: Demand) -> str:
             sizes=(num_labeled, num_pool, num_eval),
             pairs=((0, 0), (0, 1), (0, 2), (2, 1)),
         )
-        if _plan_within(memory_budget, smaller) is not None:
+        if _plan_within(memory_budget, smaller, costs) is not None:
             return (
                 f"or measure changes at fewer points: with x_eval= a random sample of {num_eval} "
                 "of the candidates it fits"
@@ -151,7 +155,7 @@ def _smaller(memory_budget: int, demand: Demand) -> str:
     return f"or {fewer}"
 
 
-def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
+def _plan_within(memory_budget: int, demand: Demand, costs: Costs) -> tuple[Plan, Phases] | None:
     """Makes a plan within a budget; ``None`` if it is too small even for one layer at a time."""
     limits = CPU if demand.product.backend == "cpu" else ACCELERATOR
     tilings = tuple(
@@ -159,25 +163,29 @@ def _plan_within(memory_budget: int, demand: Demand) -> Plan | None:
         for of_set, size in enumerate(demand.sizes)
     )
     limits = _within_budget(limits, memory_budget, tilings)
-    samples = sum(tiling.num_padded for tiling in tilings) // demand.devices
     tile = max(tiling.size for tiling in tilings) // demand.devices
-
     steps: list[Step] = [_step(layer, tile, limits, demand) for layer in demand.layers]
     if demand.leaves:
         steps.append(LeafRows(demand.leaves))
-    kept = [samples * step.kept_bytes(demand.product, demand.entry_bytes) for step in steps]
 
-    fixed = _kernel_bytes(tilings, demand) + samples * demand.example_bytes
-    fixed += _product_bytes(steps, samples, tile, limits, demand)
-    of_sample = _pass_bytes(steps, demand)
-    chunk = min(limits.chunk, tile)
-    while chunk > 1 and fixed + max(kept, default=0) + chunk * of_sample > memory_budget:
-        chunk //= 2
-    fixed += chunk * of_sample
-    if fixed + max(kept, default=0) > memory_budget:
+    phases = Phases(demand, tilings, costs, limits.pair_workspace)
+    if phases.assembling > memory_budget:
         return None
-    groups, most_kept = _grouped(steps, kept, memory_budget - fixed)
-    return Plan(groups, tilings, chunk, limits, fixed + most_kept)
+    chunk = min(limits.chunk, tile)
+    while any(phases.of_group([step], chunk) > memory_budget for step in steps):
+        if chunk == 1:
+            return None
+        chunk //= 2
+    groups = _grouped(steps, lambda group: phases.of_group(group, chunk) <= memory_budget)
+    plan = Plan(groups, tilings, chunk, limits, peak_bytes=0, in_turn=False)
+    return _with_peak(plan, phases, memory_budget), phases
+
+
+def _with_peak(plan: Plan, phases: Phases, memory_budget: int) -> Plan:
+    """Predicts the peak of a plan anew."""
+    of_groups = (phases.of_group(group.steps, plan.chunk) for group in plan.groups)
+    peak = max([phases.assembling, *of_groups])
+    return dataclasses.replace(plan, peak_bytes=peak, in_turn=_PLENTY * peak > memory_budget)
 
 
 def _within_budget(limits: Limits, memory_budget: int, tilings: Sequence[Tiling]) -> Limits:
@@ -205,58 +213,12 @@ def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
     return LayerParts(layer, columns=max(n for n in divisors if n <= most))
 
 
-def _kernel_bytes(tilings: Sequence[Tiling], demand: Demand) -> int:
-    """Computes the bytes that the blocks of the kernel take on each device."""
-    entries = sum(
-        tilings[i].num_padded
-        * tilings[j].num_padded
-        * (_COPIES_OF_SYMMETRIC_BLOCK if i == j else _COPIES_OF_BLOCK)
-        for i, j in demand.pairs
-    )
-    return int(demand.entry_bytes * entries / demand.devices)
-
-
-def _product_bytes(
-    steps: Sequence[Step], samples: int, tile: int, limits: Limits, demand: Demand
-) -> int:
-    """Computes the bytes in use by products: parts of rows, and the T×T matrices of pairs."""
-    parts = [
-        samples * step.part_bytes(demand.product, demand.entry_bytes)
-        for step in steps
-        if isinstance(step, LayerParts)
-    ]
-    pairs = [
-        step.pair_bytes(tile, limits.pair_workspace)
-        for step in steps
-        if isinstance(step, LayerPairs)
-    ]
-    return max(parts, default=0) + max(pairs, default=0)
-
-
-def _pass_bytes(steps: Sequence[Step], demand: Demand) -> int:
-    """Computes the bytes of each sample of a chunk, from the pass until only the kept part is left.
-
-    They consist of the factors of all layers, the rows of one layer at a time, and the rows of the
-    leaves.
-    """
-    factors = sum(layer.num_factor_entries for layer in demand.layers)
-    rows = [step.layer.num_parameters for step in steps if isinstance(step, LayerRows)]
-    leaves = sum(leaf.size for leaf in demand.leaves)
-    entries = _PASS_FACTORS * factors + max(rows, default=0) + leaves
-    return _PASS_BYTES * _CHUNKS_UNDER_WAY * entries
-
-
-def _grouped(
-    steps: Sequence[Step], kept: Sequence[int], available: int
-) -> tuple[tuple[Group, ...], int]:
-    """Groups consecutive steps whose kept bytes fit together; also returns the most of a group."""
+def _grouped(steps: Sequence[Step], fits: Callable[[Sequence[Step]], bool]) -> tuple[Group, ...]:
+    """Groups consecutive steps as long as they fit together."""
     groups: list[list[Step]] = []
-    used = most = 0
-    for step, size in zip(steps, kept, strict=True):
-        if not groups or used + size > available:
-            groups.append([])
-            used = 0
-        groups[-1].append(step)
-        used += size
-        most = max(most, used)
-    return tuple(Group(tuple(group)) for group in groups), most
+    for step in steps:
+        if groups and fits([*groups[-1], step]):
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return tuple(Group(tuple(group)) for group in groups)

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ntk_al._utils import examples, sharding
+from ntk_al._utils import checks, examples, sharding
 from ntk_al._utils.sharding import MESH_AXIS
 from ntk_al.kernels.empirical.capture import capture
 from ntk_al.kernels.empirical.factors import Factor, Factors
 from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.kernels.empirical.rounding import Product
-from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts
+from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
 from ntk_al.network import Network
 from ntk_al.types import Array, PyTree
 
@@ -40,12 +40,14 @@ class Setting:
       product: how entries are multiplied.
       limits: the limits of the device.
       mesh: devices that share each tile; ``None`` means one device.
+      in_turn: whether every program waits for the one before, see ``Plan``.
     """
 
     readout: str
     product: Product
     limits: Limits
     mesh: Mesh | None
+    in_turn: bool = dataclasses.field(default=False, compare=False)  # programs are the same
 
     @property
     def num_devices(self) -> int:
@@ -57,6 +59,11 @@ class Setting:
         if self.mesh is None:
             return examples.on_devices(x)
         return sharding.share(self.mesh, x)
+
+    def shapes(self, tree: PyTree) -> PyTree:
+        """Returns the shapes of arrays, with the sharding of a tile's samples."""
+        device = NamedSharding(self.mesh, P(MESH_AXIS)) if self.mesh else None
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=device), tree)
 
     def zeros(self, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
         """Makes zeros that the devices share along the first axis."""
@@ -115,8 +122,12 @@ def _program(*is_shared: bool, in_place: bool = False) -> Callable[[Callable[...
 
         @functools.wraps(jitted)
         def settled(setting: Setting, *arguments: Any) -> Any:
-            return sharding.settled(setting.mesh, jitted(setting, *arguments))
+            result = jitted(setting, *arguments)
+            if setting.in_turn and not checks.is_traced(result):
+                return jax.block_until_ready(result)
+            return sharding.settled(setting.mesh, result)
 
+        settled.lower = jitted.lower  # type: ignore[attr-defined]
         return settled
 
     return compiled
@@ -136,9 +147,13 @@ def record(setting: Setting, group: Group, network: Network, x: PyTree) -> Facto
 
 
 @_program(True)
-def keep(setting: Setting, group: Group, factors: Factors) -> Kept:
-    """Reduces the factors of a chunk to what the steps of a group keep."""
-    return group.keep(factors, setting.product, setting.limits.workspace)
+def keep(setting: Setting, steps: tuple[Step, ...], records: Kept) -> Kept:
+    """Reduces the records of a chunk to what each step keeps."""
+    workspace = setting.limits.workspace
+    return tuple(
+        step.keep(of_step, setting.product, workspace)
+        for step, of_step in zip(steps, records, strict=True)
+    )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -28,7 +28,7 @@ of labels, Spearman correlations with the exact ranking were, in the order above
 0.9999 and 0.992 at a ridge of 1e-4, and 0.97, 0.95, 0.87 and 0.59 at 1e-6.
 """
 
-_ROUNDING_OF_PASSES = ("tensorfloat32", "bfloat16")
+_ROUNDED = ("tensorfloat32", "bfloat16")
 _Algorithm = jax.lax.DotAlgorithmPreset
 
 
@@ -43,7 +43,7 @@ def exact_passes(precision: str = "float32") -> contextlib.AbstractContextManage
       precision: one of ``PRECISIONS``; for the two that round more than this, nothing changes.
     """
     config: Any = jax.config
-    if precision in _ROUNDING_OF_PASSES or config.jax_default_matmul_precision is not None:
+    if precision in _ROUNDED or config.jax_default_matmul_precision is not None:
         return contextlib.nullcontext()
     return jax.default_matmul_precision("highest")
 
@@ -86,6 +86,18 @@ class Product:
         if self.precision == "tensorfloat32":
             return jax.lax.reduce_precision(entries, exponent_bits=8, mantissa_bits=10)
         return entries
+
+    @property
+    def rounds_stored(self) -> bool:
+        """Whether ``round`` makes another array."""
+        return self.precision in _ROUNDED
+
+    @property
+    def rounds_operands(self) -> bool:
+        """Whether a product of stored entries makes rounded copies of its operands."""
+        if self.precision == "tensorfloat32":
+            return self.backend != "gpu"
+        return self.precision == "bfloat16_3x"
 
     def stored_bytes(self, entry_bytes: int) -> int:
         """Returns the bytes of a rounded entry that takes ``entry_bytes`` unrounded."""

@@ -167,10 +167,16 @@ PAIR_ROUTES: dict[str, Callable[[Layer, Factor, Factor, Product, int], Array]] =
 """The routes other than ``rows``, which work on the factors of pairs of samples."""
 
 
-def pair_bytes(layer: Layer) -> int:
-    """Returns the bytes of the T×T matrices of one pair of samples, for the larger pair route."""
-    matrices = max(_UNFOLDED_MATRICES, _SHIFTED_MATRICES)
-    return _FLOAT32_BYTES * matrices * layer.num_positions**2 * layer.num_groups
+def pair_bytes(layer: Layer, route: str) -> int:
+    """Returns the bytes of the T×T matrices of one pair of samples."""
+    matrices = _SHIFTED_MATRICES if route == "shifted" else _UNFOLDED_MATRICES
+    positions = layer.num_positions
+    if route == "shifted":
+        (rule,) = layer.rules
+        assert isinstance(rule, Convolution)
+        channels = layer.inputs[0].shape[rule.input_axes[-1]]
+        positions = max(positions, math.prod(layer.inputs[0].shape) // channels)
+    return _FLOAT32_BYTES * matrices * positions**2 * layer.num_groups
 
 
 def _sum_of_windows(rule: Convolution, similarity: Array) -> Array:

@@ -19,10 +19,53 @@ from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.types import Array, PyTree
 
 _FACTOR_BYTES = 4  # bytes per entry of a factor: layers compute in float32
+_COPIES_OF_FACTORS = 1.5  # that XLA makes to multiply them
+_COPIES_OF_PATCHES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The products of two tiles, of which a step tells how much memory they take.
+
+    Attributes:
+      samples: the number of samples in all tiles, on each device.
+      rows: the number of samples in the first tile, on each device.
+      columns: the number of samples in the second tile, which is gathered from all devices.
+      devices: the number of devices.
+      product: how entries are multiplied.
+      entry_bytes: bytes of one entry of the kernel.
+      workspace: bytes for the T×T matrices of pairs at a time.
+    """
+
+    samples: int
+    rows: int
+    columns: int
+    devices: int
+    product: Product
+    entry_bytes: int
+    workspace: int
+
+    def bytes_of(self, width: int) -> int:
+        """Returns the bytes in use while rows of this width are multiplied."""
+        result = self.rows * self.columns * self.entry_bytes
+        if self.devices == 1:
+            return result + self.rounded_bytes((self.rows + self.columns) * width)
+        stored = self.product.stored_bytes(self.entry_bytes)
+        gathered = self.columns * width * stored  # and rounded in place
+        if stored < self.entry_bytes and self.product.backend == "cpu":
+            gathered += self.columns * width * self.entry_bytes  # CPUs exchange wide numbers
+        return result + gathered + self.rounded_bytes(self.rows * width)
+
+    def rounded_bytes(self, entries: int) -> int:
+        """Returns the bytes of the rounded copies of operands."""
+        return entries * self.entry_bytes if self.product.rounds_operands else 0
 
 
 class Step(Protocol):
     """A step of a plan; hashable, because programs are compiled for it."""
+
+    reduces: ClassVar[bool]
+    """Whether less is kept than the records; otherwise they are kept as they are."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -43,6 +86,10 @@ class Step(Protocol):
         """
         ...
 
+    def product_bytes(self, work: Work) -> int:
+        """Returns the bytes in use by products, besides what is kept and the kernel."""
+        ...
+
     def keep(self, recorded: PyTree, product: Product, workspace: int) -> PyTree:
         """Reduces the records of a pass to what the step keeps."""
         ...
@@ -54,10 +101,15 @@ class LeafRows:
 
     leaves: tuple[Leaf, ...]
     layers: ClassVar[tuple[Layer, ...]] = ()
+    reduces: ClassVar[bool] = True
 
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the rounded row of a sample."""
         return sum(leaf.size for leaf in self.leaves) * product.stored_bytes(entry_bytes)
+
+    def product_bytes(self, work: Work) -> int:
+        """Returns the bytes of products of rows."""
+        return work.bytes_of(sum(leaf.size for leaf in self.leaves))
 
     def keep(self, recorded: tuple[Array, ...], product: Product, workspace: int) -> Array:
         """Concatenates and rounds the gradients of all leaves."""
@@ -80,9 +132,15 @@ class _LayerStep:
 class LayerRows(_LayerStep):
     """A layer whose rows are kept."""
 
+    reduces: ClassVar[bool] = True
+
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the rounded row of a sample."""
         return self.layer.num_parameters * product.stored_bytes(entry_bytes)
+
+    def product_bytes(self, work: Work) -> int:
+        """Returns the bytes of products of rows."""
+        return work.bytes_of(self.layer.num_parameters)
 
     def keep(self, recorded: Factor, product: Product, workspace: int) -> Array:
         """Computes the rounded rows from the factors."""
@@ -91,6 +149,8 @@ class LayerRows(_LayerStep):
 
 @dataclasses.dataclass(frozen=True)
 class _FactorStep(_LayerStep):
+    reduces: ClassVar[bool] = False
+
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the factors of a sample, which are never rounded."""
         del product, entry_bytes
@@ -117,10 +177,17 @@ class LayerParts(_FactorStep):
         channels = range(0, self.layer.num_channels, self.columns)
         return list(itertools.product(range(self.layer.num_windows), channels))
 
-    def part_bytes(self, product: Product, entry_bytes: int) -> int:
-        """Returns the bytes of a part of a sample's row, both before and after rounding."""
-        width = self.layer.num_groups * self.layer.window_size * self.columns
-        return width * (entry_bytes + product.stored_bytes(entry_bytes))
+    def product_bytes(self, work: Work) -> int:
+        """Returns the bytes of a part of all rows, and of computing or multiplying it."""
+        layer, product = self.layer, work.product
+        width = layer.num_groups * layer.window_size * self.columns
+        patches = layer.num_positions * layer.num_groups * (layer.window_size + self.columns)
+        largest = max(work.rows, work.columns // work.devices)
+        rounded = work.entry_bytes * width if product.rounds_stored else 0
+        computing = largest * (_FACTOR_BYTES * patches + rounded)
+        return work.samples * width * product.stored_bytes(work.entry_bytes) + max(
+            computing, work.bytes_of(width)
+        )
 
     def rows(self, factor: Factor, window: Array, start: Array, product: Product) -> Array:
         """Computes the part of the rows in one window, from output channel ``start`` on."""
@@ -138,16 +205,20 @@ class LayerPairs(_FactorStep):
 
     route: str
 
-    def pair_bytes(self, tile: int, workspace: int) -> int:
-        """Returns the bytes of the T×T matrices of all pairs that are computed at a time.
+    def product_bytes(self, work: Work) -> int:
+        """Estimates the bytes of the T×T matrices of pairs at a time, and of what is multiplied.
 
-        Args:
-          tile: the number of samples in a tile.
-          workspace: bytes that the matrices should take. At least one sample of a tile is paired
-            with the whole other tile at a time, even if that exceeds the workspace.
+        At least one sample of a tile is paired with the whole other tile at a time, even if that
+        exceeds the workspace.
         """
-        of_sample = tile * routes.pair_bytes(self.layer)
-        return max(of_sample, min(workspace, of_sample * tile))
+        of_sample = work.columns * routes.pair_bytes(self.layer, self.route)
+        matrices = max(of_sample, min(work.workspace, of_sample * work.rows))
+        factors = (work.rows + work.columns) * self.layer.num_factor_entries
+        copies = _COPIES_OF_FACTORS * _FACTOR_BYTES * factors
+        if self.route == "unfolded" and self.layer.num_windows > 1:
+            patches = self.layer.num_positions * self.layer.num_groups * self.layer.patch_size
+            copies += _COPIES_OF_PATCHES * _FACTOR_BYTES * work.columns * patches
+        return int(matrices + copies + work.rounded_bytes(factors))
 
     def theta(self, factor1: Factor, factor2: Factor, product: Product, workspace: int) -> Array:
         """Computes the layer's part of Θ for all pairs of samples, ``[N1, N2]``."""
@@ -180,12 +251,16 @@ class Group:
         """The leaves of its steps."""
         return tuple(leaf for step in self.steps for leaf in step.leaves)
 
-    def keep(self, factors: Factors, product: Product, workspace: int) -> tuple[PyTree, ...]:
-        """Reduces the factors of a pass to what each step keeps."""
-        recorded: list[PyTree] = [*factors.of_layers]
-        if self.leaves:
-            recorded.append(factors.leaves)
-        return tuple(
-            step.keep(of_step, product, workspace)
-            for step, of_step in zip(self.steps, recorded, strict=True)
-        )
+    def records(self, factors: Factors) -> tuple[PyTree, ...]:
+        """Returns the records of each step."""
+        leaves = (factors.leaves,) if self.leaves else ()
+        return (*factors.of_layers, *leaves)
+
+    @property
+    def reducing(self) -> tuple[Step, ...]:
+        """The steps that keep less than their records."""
+        return tuple(step for step in self.steps if step.reduces)
+
+    def reduced(self, records: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+        """Returns the records of the steps that keep less."""
+        return tuple(r for step, r in zip(self.steps, records, strict=True) if step.reduces)

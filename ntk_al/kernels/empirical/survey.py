@@ -25,7 +25,7 @@ _CACHED_PROGRAMS = 64
 _MANY_CONSTANTS = 0.1  # as a share of the parameters
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Survey:
     """The program of a network for one example, and what it does with the parameters.
 
