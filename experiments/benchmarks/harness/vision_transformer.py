@@ -40,9 +40,17 @@ class VisionTransformer(nnx.Module):
       width: the width of a token, 192 in DeiT-Tiny.
       image: height, width and channels of the inputs.
       rngs: the PRNG keys of the initialization.
+      depth: the number of blocks, 12 in DeiT-Tiny.
     """
 
-    def __init__(self, num_classes: int, width: int, image: Sequence[int], rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        width: int,
+        image: Sequence[int],
+        rngs: nnx.Rngs,
+        depth: int = _DEPTH,
+    ) -> None:
         height, breadth, channels = image
         tokens = (height // _PATCH) * (breadth // _PATCH) + 1
         sides = (_PATCH, _PATCH)
@@ -51,7 +59,7 @@ class VisionTransformer(nnx.Module):
         self.token = nnx.Param(normal(rngs.params(), (1, 1, width)))
         self.positions = nnx.Param(normal(rngs.params(), (1, tokens, width)))
         heads = max(1, width // _HEAD_WIDTH)
-        self.blocks = nnx.Sequential(*[Block(width, heads, rngs) for _ in range(_DEPTH)])
+        self.blocks = nnx.Sequential(*[Block(width, heads, rngs) for _ in range(depth)])
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         self.head = nnx.Linear(width, num_classes, rngs=rngs)
 

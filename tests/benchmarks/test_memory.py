@@ -1,0 +1,53 @@
+"""What the planner predicts is what arrays and XLA's temporaries take."""
+
+from __future__ import annotations
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.benchmarks import memory
+from experiments.benchmarks.harness import account, entry
+from ntk_al import kernels, models, training
+
+
+def test_the_benchmark_reports_how_often_the_prediction_is_enough(tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    rows = entry.run(memory.BENCHMARK, ["--quick", f"--out={path}"])
+    for row in rows:
+        assert row["predicted"] <= row["budget"]
+        assert 0.99 <= row["predicted / taken"] <= 1.25
+        assert row["resident"] > 0
+    assert "took no more than predicted" in capsys.readouterr().out
+    assert [row["case"] for row in json.loads(path.read_text())["rows"]] == [0, 1]
+
+
+SMALL, LARGE = (40, 300, 90), (30, 1900, 1500)
+RECORDING, MULTIPLYING = {"record", "keep"}, {"add_pairs", "add_product", "part_of_rows"}
+ASSEMBLING = {"assemble"}
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "sizes", "precision", "mebibytes", "phase"),
+    [
+        ("convnet", (8, 8, 3), SMALL, "float32", 7, RECORDING),
+        ("convnet", (8, 8, 3), SMALL, "bfloat16", 12, RECORDING),
+        ("convnet", (8, 8, 3), SMALL, "tensorfloat32", 500, MULTIPLYING),
+        ("convnet", (24, 24, 3), (20, 30), "float32", 20, RECORDING),
+        ("mlp", (12,), LARGE, "float32", 500, ASSEMBLING),
+        ("mlp", (12,), LARGE, "bfloat16_3x", 70, ASSEMBLING),
+    ],
+)
+def test_no_array_and_no_temporary_is_forgotten(model, shape, sizes, precision, mebibytes, phase):
+    rng = np.random.default_rng(0)
+    sets = [rng.normal(size=(size, *shape)).astype(np.float32) for size in sizes]
+    module = models.build(model, 3, width=16)
+    network = training.initialize(jax.random.key(0), module, sets[0])
+    budget = mebibytes * 2**20
+    with account.watched() as found:
+        kernels.blocks(network, *sets, precision=precision, memory_budget=budget)
+    assert found.program in phase
+    assert found.plan.peak_bytes <= budget
+    assert 0.99 * found.peak_bytes <= found.plan.peak_bytes <= 1.25 * found.peak_bytes
