@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from experiments.benchmarks import memory
 from experiments.benchmarks.harness import account, entry
 from ntk_al import kernels, models, training
+from tests.paths import ROOT
 
 
 def test_the_benchmark_reports_how_often_the_prediction_is_enough(tmp_path, capsys):
@@ -37,6 +41,7 @@ ASSEMBLING = {"assemble"}
         ("convnet", (8, 8, 3), SMALL, "tensorfloat32", 500, MULTIPLYING),
         ("convnet", (24, 24, 3), (20, 30), "float32", 20, RECORDING),
         ("mlp", (12,), LARGE, "float32", 500, ASSEMBLING),
+        ("mlp", (12,), (30, 1900), "float32", 500, ASSEMBLING),
         ("mlp", (12,), LARGE, "bfloat16_3x", 70, ASSEMBLING),
     ],
 )
@@ -51,3 +56,37 @@ def test_no_array_and_no_temporary_is_forgotten(model, shape, sizes, precision, 
     assert found.program in phase
     assert found.plan.peak_bytes <= budget
     assert 0.99 * found.peak_bytes <= found.plan.peak_bytes <= 1.25 * found.peak_bytes
+
+
+PROGRAM = """
+import jax
+import numpy as np
+from experiments.benchmarks.harness import account
+from ntk_al import kernels, models, training
+
+mesh = jax.make_mesh((2,), ("pool",))
+for model, shape in (("convnet", (8, 8, 3)), ("mlp", (12,))):
+    sets = [np.random.default_rng(0).normal(size=(n, *shape)).astype(np.float32) for n in (40, 900)]
+    network = training.initialize(jax.random.key(0), models.build(model, 3, width=16), sets[0])
+    for precision in ("float32", "bfloat16"):
+        with account.watched() as found:
+            kernels.blocks(network, *sets, precision=precision, mesh=mesh)
+        print(found.plan.peak_bytes / found.peak_bytes)
+"""
+
+
+@pytest.mark.slow
+def test_predictions_hold_on_each_device_of_a_mesh():
+    flags = "--xla_force_host_platform_device_count=2"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ratios = [float(line) for line in done.stdout.split()]
+    assert len(ratios) == 4
+    assert min(ratios) >= 0.99
+    assert max(ratios) <= 1.25

@@ -28,6 +28,10 @@ TIMEOUT = 400  # seconds of one run of the tests; a mutant that loops counts as 
 _LOOKAHEAD = "ntk_al/lookahead"
 _EMPIRICAL = "ntk_al/kernels/empirical"
 _EXACT = "tests/kernels/empirical/exactness tests/kernels/empirical/test_routes.py"
+_PLANS = (
+    "tests/kernels/empirical/test_plan.py tests/kernels/empirical/test_costs.py "
+    "tests/benchmarks/test_memory.py"
+)
 MODULES = {
     "posterior": (_LOOKAHEAD, "tests/lookahead/test_posterior.py tests/lookahead/test_scoring.py"),
     "factorization": (
@@ -43,10 +47,9 @@ MODULES = {
     "capture": (_EMPIRICAL, _EXACT),
     "layers": (_EMPIRICAL, _EXACT),
     "routes": (_EMPIRICAL, _EXACT),
-    "plan": (
-        _EMPIRICAL,
-        "tests/kernels/empirical/test_plan.py tests/kernels/empirical/test_gram.py",
-    ),
+    "plan": (_EMPIRICAL, _PLANS),
+    "phases": (_EMPIRICAL, _PLANS),
+    "costs": (_EMPIRICAL, _PLANS),
     "strategy": ("ntk_al/acquisition", "tests/acquisition/test_conformance.py"),
 }
 """The folder of each module and the tests that should notice a change in it."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -10,6 +13,7 @@ from ntk_al import Network, models
 from ntk_al.kernels.empirical.demand import Demand
 from ntk_al.kernels.empirical.plan import BudgetError, make_plan
 from ntk_al.kernels.empirical.rounding import Product
+from ntk_al.kernels.empirical.steps import LayerParts
 from ntk_al.kernels.empirical.survey import survey
 
 GIB = 2**30
@@ -73,3 +77,56 @@ def test_programs_queue_up_only_if_the_budget_has_room_for_them():
     demand = cifar100_protocol("cpu")
     assert not make_plan(demand, 200 * GIB).in_turn
     assert make_plan(demand, 16 * GIB).in_turn
+
+
+def needed(demand):
+    """What the refusal of a tiny budget says would be enough, in bytes."""
+    with pytest.raises(BudgetError) as error:
+        make_plan(demand, 1)
+    return 2**20 * int(str(error.value).split("about ")[1].split(" MiB")[0])
+
+
+@pytest.mark.quick
+def test_a_budget_that_only_just_misses_is_refused_only_if_xla_says_so():
+    # Of few samples, a pass takes more than what is kept of them.
+    demand = dataclasses.replace(cifar100_protocol("cpu"), sizes=(20, 30))
+    budget = int(needed(demand) / 1.2)
+    assert make_plan(demand, budget, lambda limits, program: 1).peak_bytes <= budget
+    with pytest.raises(BudgetError):
+        make_plan(demand, budget)
+
+
+@pytest.mark.quick
+def test_a_budget_that_is_far_too_small_is_refused_before_anything_is_compiled():
+    demand = cifar100_protocol("cpu")
+
+    def never(limits, program):
+        raise AssertionError
+
+    with pytest.raises(BudgetError):
+        make_plan(demand, needed(demand) // 4, never)
+
+
+@pytest.mark.parametrize(("devices", "groups"), [(1, 1), (1, 4), (4, 1)])
+@pytest.mark.quick
+def test_a_part_of_the_rows_is_as_large_as_its_share_of_the_budget_allows(devices, groups):
+    module = nn.Sequential(
+        [nn.Conv(64, (3, 3), feature_group_count=groups), jnp.tanh, lambda y: y.mean((1, 2))]
+    )
+    x = jnp.zeros((1, 6, 6, 64))
+    found = survey(Network(module, module.init(jax.random.key(0), x)), x)
+    demand = Demand(
+        found.layers,
+        found.leaves,
+        (2000,),
+        ((0, 0),),
+        Product("float32", "cpu"),
+        example_bytes=4 * x.size,
+        devices=devices,
+    )
+    plan = make_plan(demand, 10**8)
+    ((part,),) = [[s for s in group.steps if isinstance(s, LayerParts)] for group in plan.groups]
+    tile, layer = plan.tilings[0].size // devices, part.layer
+    column_bytes = 4 * tile * groups * (64 // groups)
+    assert part.columns * column_bytes <= plan.limits.rows
+    assert part.columns == layer.num_channels or 2 * part.columns * column_bytes > plan.limits.rows

@@ -159,3 +159,59 @@ def test_the_cheapest_route_of_resnet18_follows_the_operation_counts():
     direct = sum(leaf.size for leaf in leaves)
     assert total == direct + sum(layer.num_parameters for layer in layers)
     assert direct < 0.001 * total
+
+
+def only_layer(module, x):
+    variables = module.init(jax.random.key(0), x)
+    (layer,) = survey(Network(module, variables), x).layers
+    return layer
+
+
+# In the order of the operations that the routes need for a pair of samples, by hand.
+@pytest.mark.parametrize(
+    ("layer", "shape", "cheapest"),
+    [
+        (nn.Embed(50, 3), (2,), "matched"),  # 4 (2·3 + 32) = 152; rows 2·50·3 = 300
+        (nn.Embed(50, 3), (7,), "rows"),  # 300; matched 49 (2·3 + 32) = 1862
+        (nn.Conv(64, (3, 3)), (4, 4, 4), "rows"),  # 2·36·64 = 4608; shifted 116 736
+        (nn.Conv(64, (3, 3)), (4, 4, 600), "shifted"),  # 421 888; rows 691 200
+        (nn.Dense(10), (500,), "unfolded"),  # 2 (500 + 10) + 32 = 1052; rows 2·500·10
+        (nn.Dense(10), (4, 30), "rows"),  # 2·30·10 = 600; unfolded 16 (2·40 + 32) = 1792
+    ],
+)
+@pytest.mark.quick
+def test_the_cheapest_route_has_the_fewest_operations(layer, shape, cheapest):
+    kind = np.int32 if isinstance(layer, nn.Embed) else np.float32
+    assert routes.cheapest(only_layer(OneLayer(layer), np.ones((1, *shape), kind))) == cheapest
+
+
+@pytest.mark.parametrize(
+    ("route", "layer", "shape"),
+    [
+        ("unfolded", nn.Conv(8, (3, 3)), (6, 6, 4)),
+        ("shifted", nn.Conv(8, (3, 3)), (6, 6, 4)),
+        ("shifted", nn.Conv(8, (3, 3), strides=(2, 2)), (8, 8, 4)),
+        ("matched", nn.Embed(50, 3), (30,)),
+    ],
+)
+def test_a_pair_route_stays_within_its_workspace(route, layer, shape):
+    num, workspace = 48, 2**21
+    kind = np.int32 if isinstance(layer, nn.Embed) else np.float32
+    layer = only_layer(OneLayer(layer), np.ones((1, *shape), kind))
+    arrays = [
+        tuple(jax.ShapeDtypeStruct((num, *a.shape), a.dtype) for a in side)
+        for side in (layer.inputs, layer.outputs)
+    ]
+
+    def temporaries(workspace):
+        product = jax.jit(
+            lambda one, two: routes.PAIR_ROUTES[route](layer, one, two, EXACT, workspace)
+        )
+        compiled = product.lower(tuple(arrays), tuple(arrays)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    matrices = num**2 * routes.pair_bytes(layer, route)
+    assert temporaries(2**40) < 1.2 * matrices
+    if route != "unfolded":  # of which XLA fuses some
+        assert temporaries(2**40) > 0.2 * matrices
+    assert temporaries(workspace) < 2 * workspace < 0.5 * matrices
