@@ -104,20 +104,20 @@ def make_plan(
         memory_budget = memory.free()
     checks.positive("memory_budget", memory_budget)
     costs = Costs(demand, measure)
-    known: Plan | None = None
+    known: tuple[Plan, Phases] | None = None
     while True:
         enough, plan, phases = _cheapest(memory_budget, demand, costs)
-        if known is not None and known.num_runs <= plan.num_runs:
-            known = _with_peak(known, phases, memory_budget)
-            if known.peak_bytes <= memory_budget:
-                return known  # another one as good would have to be compiled, too
+        if known is not None and known[0].num_runs <= plan.num_runs:
+            kept = _with_peak(*known, memory_budget)
+            if kept.peak_bytes <= memory_budget:
+                return kept  # another one as good would have to be compiled, too
         if enough > _NEAR_MISS * memory_budget:
             break  # estimates are not that wrong
         if not costs.learn(plan.limits, phases.programs(plan.groups, plan.chunk)):
             if enough > memory_budget:
                 break
             return plan
-        known = plan
+        known = plan, phases  # whose shares of the budget, and so whose programs, are its own
     raise BudgetError(
         f"the kernel of {' and '.join(map(str, demand.sizes))} samples needs about "
         f"{math.ceil(enough / 2**20)} MiB on each device, even with one layer at a time, but "
