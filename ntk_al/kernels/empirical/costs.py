@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from ntk_al.kernels.empirical.demand import Demand
 from ntk_al.kernels.empirical.limits import Limits
-from ntk_al.kernels.empirical.steps import Group, LayerPairs, Work
+from ntk_al.kernels.empirical.steps import Group, LayerPairs, Reducing, Work
 
 _ACTIVATIONS = 1.2  # temporaries of a pass, as a multiple of the factors of all layers
 _FLOAT32_BYTES = 4  # layers compute in float32
@@ -106,7 +106,7 @@ class Costs:
         reduced = sum(
             step.kept_bytes(self._demand.product, self._demand.entry_bytes)
             for step in steps
-            if step.reduces
+            if isinstance(step, Reducing)
         )
         recording = num * _FLOAT32_BYTES * (recorded + _ACTIVATIONS * self._all_factors)
         reducing = num * (_FLOAT32_BYTES * recorded + 2 * reduced)

@@ -24,7 +24,7 @@ from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.kernels.empirical.plan import Plan, make_plan
 from ntk_al.kernels.empirical.programs import Kept, Setting
 from ntk_al.kernels.empirical.rounding import Product, exact_passes
-from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
+from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Reducing, Step
 from ntk_al.kernels.empirical.survey import survey
 from ntk_al.kernels.empirical.tiles import Tile, TiledKernel, Tiling
 from ntk_al.network import Network, parameters
@@ -236,7 +236,7 @@ def _record_chunk(setting: Setting, group: Group, network: Network, x: PyTree) -
     steps = group.reducing
     reduced = iter(programs.keep(setting, steps, group.reduced(records)) if steps else ())
     return tuple(
-        next(reduced) if step.reduces else of_step
+        next(reduced) if isinstance(step, Reducing) else of_step
         for step, of_step in zip(group.steps, records, strict=True)
     )
 

@@ -23,7 +23,7 @@ from ntk_al.kernels.empirical.capture import capture
 from ntk_al.kernels.empirical.factors import Factor, Factors
 from ntk_al.kernels.empirical.limits import Limits
 from ntk_al.kernels.empirical.rounding import Product
-from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Step
+from ntk_al.kernels.empirical.steps import Group, LayerPairs, LayerParts, Reducing
 from ntk_al.network import Network
 from ntk_al.types import Array, PyTree
 
@@ -147,7 +147,7 @@ def record(setting: Setting, group: Group, network: Network, x: PyTree) -> Facto
 
 
 @_program(True)
-def keep(setting: Setting, steps: tuple[Step, ...], records: Kept) -> Kept:
+def keep(setting: Setting, steps: tuple[Reducing, ...], records: Kept) -> Kept:
     """Reduces the records of a chunk to what each step keeps."""
     workspace = setting.limits.workspace
     return tuple(

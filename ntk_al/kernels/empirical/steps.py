@@ -64,9 +64,6 @@ class Work:
 class Step(Protocol):
     """A step of a plan; hashable, because programs are compiled for it."""
 
-    reduces: ClassVar[bool]
-    """Whether less is kept than the records; otherwise they are kept as they are."""
-
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers whose factors the step needs."""
@@ -90,10 +87,6 @@ class Step(Protocol):
         """Returns the bytes in use by products, besides what is kept and the kernel."""
         ...
 
-    def keep(self, recorded: PyTree, product: Product, workspace: int) -> PyTree:
-        """Reduces the records of a pass to what the step keeps."""
-        ...
-
 
 @dataclasses.dataclass(frozen=True)
 class LeafRows:
@@ -101,7 +94,6 @@ class LeafRows:
 
     leaves: tuple[Leaf, ...]
     layers: ClassVar[tuple[Layer, ...]] = ()
-    reduces: ClassVar[bool] = True
 
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the rounded row of a sample."""
@@ -132,8 +124,6 @@ class _LayerStep:
 class LayerRows(_LayerStep):
     """A layer whose rows are kept."""
 
-    reduces: ClassVar[bool] = True
-
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the rounded row of a sample."""
         return self.layer.num_parameters * product.stored_bytes(entry_bytes)
@@ -149,17 +139,10 @@ class LayerRows(_LayerStep):
 
 @dataclasses.dataclass(frozen=True)
 class _FactorStep(_LayerStep):
-    reduces: ClassVar[bool] = False
-
     def kept_bytes(self, product: Product, entry_bytes: int) -> int:
         """Returns the bytes of the factors of a sample, which are never rounded."""
         del product, entry_bytes
         return self.layer.num_factor_entries * _FACTOR_BYTES
-
-    def keep(self, recorded: Factor, product: Product, workspace: int) -> Factor:
-        """Returns the factors unchanged."""
-        del product, workspace
-        return recorded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,6 +218,10 @@ class LayerPairs(_FactorStep):
         return jax.vmap(of_sample)(factor)
 
 
+Reducing = LayerRows | LeafRows
+"""The steps that keep less than the records of a pass; the others keep these as they are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Group:
     """The steps that share one pass through the network; a step of leaves must be the last."""
@@ -257,10 +244,12 @@ class Group:
         return (*factors.of_layers, *leaves)
 
     @property
-    def reducing(self) -> tuple[Step, ...]:
+    def reducing(self) -> tuple[Reducing, ...]:
         """The steps that keep less than their records."""
-        return tuple(step for step in self.steps if step.reduces)
+        return tuple(step for step in self.steps if isinstance(step, Reducing))
 
     def reduced(self, records: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
         """Returns the records of the steps that keep less."""
-        return tuple(r for step, r in zip(self.steps, records, strict=True) if step.reduces)
+        return tuple(
+            r for step, r in zip(self.steps, records, strict=True) if isinstance(step, Reducing)
+        )
