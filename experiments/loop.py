@@ -2,100 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import itertools
-import os
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from ntk_al import Network, Pool, data, models, training
-from ntk_al._utils.sharding import MESH_AXIS
-from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection, requirements
+from ntk_al import Network, Pool, training
+from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
 from ntk_al.acquisition.schemes import SCHEMES
-from ntk_al.data import Dataset
 from ntk_al.lookahead import CRITERIA, scoring
-from ntk_al.types import Array
 
-from . import figures, records, revision
+from . import continuation, figures, keys, records, revision
+from .checkpoints import Checkpoints
 from .config import Config
+from .preparation import Experiment, fresh_network
 from .progress import Progress
-
-_PURPOSES = (
-    "initial labels",
-    "weights",
-    "training",
-    "subset",
-    "query",
-    "loss prediction",
-    "evaluation points",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """A config with its data and its model, which have been found and checked."""
-
-    config: Config
-    dataset: Dataset
-    module: nn.Module
-    workdir: str
-    mesh: Mesh | None = None
-
-
-def prepare(config: Config, cache_dir: str | None = None) -> Experiment:
-    """Loads the data, builds the model and makes all checks, before the first long step.
-
-    Args:
-      config: the settings.
-      cache_dir: where decoded datasets are cached; ``None`` means no cache.
-
-    Raises:
-      FileExistsError: if the work directory holds another run.
-      OSError: if the work directory cannot be created.
-      FileNotFoundError: if the data cannot be found.
-      MissingExtraError: if a required optional library is not installed.
-      ValueError: if the pool is too small, the model does not take these examples, or the model
-        lacks something that a strategy needs.
-    """
-    if config.workdir is not None:
-        records.check_free(config.workdir)
-    dataset = data.load(config.dataset, config.data_dir, cache_dir)
-    config.check_pool(len(dataset.x_train))
-    if config.training(dataset.augmentation).augmentation != "none" and dataset.x_train.ndim != 4:
-        raise ValueError(
-            f"augmentation needs images [N, H, W, channels]; {dataset.name} has examples of shape "
-            f"{dataset.x_train.shape[1:]}: use --augmentation=none"
-        )
-    module = models.build(
-        config.model,
-        dataset.num_classes,
-        width=config.width,
-        blocks=config.blocks,
-        dropout=config.dropout,
-    )
-    try:
-        jax.eval_shape(module.init, jax.random.key(0), dataset.x_train[:1])
-    except Exception as error:
-        raise ValueError(
-            f"the model {config.model!r} does not take examples of shape "
-            f"{dataset.x_train.shape[1:]} (convolutions need [H, W, channels]; mlp takes any "
-            f"shape): {error}"
-        ) from error
-    for strategy in config.strategy:
-        fresh = functools.partial(_fresh_network, config, module, strategy)
-        network = jax.eval_shape(fresh, dataset.x_train[:1])
-        requirements.check(STRATEGIES, strategy, network, dataset.x_train[:1])
-    mesh = _mesh(config)
-    config.lookahead(dataset.augmentation, mesh)  # raises what does not go together
-    return Experiment(config, dataset, module, _make_workdir(config), mesh)
 
 
 def run(experiment: Experiment) -> str:
@@ -103,6 +29,9 @@ def run(experiment: Experiment) -> str:
 
     All strategies share the initial labels and the initial weights of each cycle. They also share
     the candidates of a cycle, as far as their pools agree. This makes comparisons paired.
+
+    A run that was stopped goes on after its last record, to the same records as if it had not been
+    stopped, their times apart.
 
     Args:
       experiment: from ``prepare``.
@@ -112,38 +41,82 @@ def run(experiment: Experiment) -> str:
 
     Raises:
       DivergedError: if training diverges; the earlier cycles are on disk.
+      FileExistsError: if the work directory holds a run of another definition.
       OSError: if a record cannot be written; the earlier cycles are on disk.
     """
     config = experiment.config
-    metrics = records.MetricsFile(experiment.workdir)
-    progress = Progress(config)
-    header: dict[str, Any] = {"config": dataclasses.asdict(config)}
+    digest = experiment.dataset.digest()
+    metrics = records.MetricsFile(experiment.workdir, experiment.resume)
+    saved = Checkpoints(experiment.workdir)
     try:
-        for strategy in config.strategy:
-            for record in _cycles(experiment, strategy, progress):
-                metrics.write({**record, **header})
-                progress.done(record)
-                header = {}
-            figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
+        header: dict[str, Any] = {"config": dataclasses.asdict(config), "data_digest": digest}
+        if metrics.earlier:
+            continuation.check_same(metrics.earlier, config, digest)
+            header = {}
+        progress = Progress(config, len(metrics.earlier))
+        try:
+            for number, strategy in enumerate(config.strategy):
+                first = number * config.cycles
+                done = metrics.earlier[first : first + config.cycles]
+                for record in _cycles(experiment, strategy, done, saved, first, progress):
+                    metrics.write({**record, **header})
+                    progress.done(record)
+                    header = {}
+                if number + 1 == len(config.strategy):
+                    saved.remove()
+                figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
+        finally:
+            progress.close()
     finally:
-        progress.close()
         metrics.close()
     return experiment.workdir
 
 
-def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterator[dict[str, Any]]:
+def _cycles(
+    experiment: Experiment,
+    strategy: str,
+    done: Sequence[dict[str, Any]],
+    saved: Checkpoints,
+    first: int,
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    """Goes through the cycles of a strategy, and yields the records that are not on disk yet.
+
+    The checkpoint of a cycle is written after its record. If the process ended in between, or the
+    checkpoint was damaged, the training is repeated where the next one needs its weights. The
+    labels that were queried are those of the record in any case.
+
+    Args:
+      experiment: the experiment.
+      strategy: the name of the strategy.
+      done: the records of the cycles that were completed before.
+      saved: the checkpoints.
+      first: the number of cycles of the strategies before this one.
+      progress: shows what is being done.
+    """
     config, dataset = experiment.config, experiment.dataset
     git_revision = revision.git_revision()
-    pool = Pool.start(_key(config, "initial labels"), len(dataset.x_train), config.init_size)
-    network: Network | None = None
-    for cycle in range(config.cycles):
+    key = keys.make(config.seed, "initial labels")
+    pools = [Pool.start(key, len(dataset.x_train), config.init_size)]
+    for record in done:
+        pools.append(pools[-1].label(record["queried"]))
+    network, restored = None, 0
+    if 0 < len(done) < config.cycles:
+        fresh = functools.partial(fresh_network, config, experiment.module, strategy)
+        with progress.warnings():
+            like = jax.eval_shape(fresh, dataset.x_train[:1])
+            network, restored = saved.newest(like, pools, first)
+    for cycle in range(restored, config.cycles):
+        if cycle < len(done) and (config.restart == "cold" or len(done) == config.cycles):
+            continue  # nothing that follows needs these weights
         progress.cycle(strategy, cycle)
+        pool = pools[cycle]
         if network is None or config.restart == "cold":
-            network = _fresh_network(config, experiment.module, strategy, dataset.x_train, cycle)
+            network = fresh_network(config, experiment.module, strategy, dataset.x_train, cycle)
         start = time.perf_counter()
         with progress.warnings():
             network, train_loss = training.fit(
-                _key(config, "training", cycle),
+                keys.make(config.seed, "training", cycle),
                 network,
                 dataset.x_train[pool.labeled],
                 dataset.y_train[pool.labeled],
@@ -151,6 +124,11 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
                 on_epoch=progress.epoch,
             )
         train_seconds = time.perf_counter() - start
+        if cycle < len(done):
+            with progress.warnings():
+                _warn_of_another_loss(done[cycle], train_loss)
+            saved.save(first + cycle + 1, network, pools[cycle + 1])
+            continue
 
         progress.stage("testing")
         test_accuracy = training.accuracy(network, dataset.x_test, dataset.y_test)
@@ -178,23 +156,27 @@ def _cycles(experiment: Experiment, strategy: str, progress: Progress) -> Iterat
             "diagnostics": selection.diagnostics,
             "git_revision": git_revision,
         }
-        pool = pool.label(selection.ids)
+        pools.append(pool.label(selection.ids))
+        if cycle + 1 < config.cycles:
+            saved.save(first + cycle + 1, network, pools[-1])
 
 
-def _fresh_network(
-    config: Config, module: nn.Module, strategy: str, x: np.ndarray, cycle: int = 0
-) -> Network:
-    """Creates a network with weights that all strategies share, and adds what this one needs."""
-    network = training.initialize(_key(config, "weights", cycle), module, x)
-    key = _key(config, "loss prediction", cycle)
-    return requirements.provide(STRATEGIES[strategy], key, network, x)
+def _warn_of_another_loss(record: dict[str, Any], train_loss: float) -> None:
+    """Warns if a training that was repeated has not ended where it did at first."""
+    if not np.isclose(record["train_loss"], train_loss, rtol=1e-4, atol=1e-9):
+        warnings.warn(
+            f"cycle {record['cycle'] + 1} was trained again, because its weights are lost, and its "
+            f"loss is {train_loss:.6g} instead of {record['train_loss']:.6g}: another machine or "
+            "other versions of the libraries. What follows may differ from a run without a stop.",
+            stacklevel=2,
+        )
 
 
 def _query(
     experiment: Experiment, strategy: str, cycle: int, network: Network, pool: Pool
 ) -> Selection:
     config, dataset = experiment.config, experiment.dataset
-    ids = pool.subset(_key(config, "subset", cycle), config.subset_size)
+    ids = pool.subset(keys.make(config.seed, "subset", cycle), config.subset_size)
     candidates = CandidateSet(
         network=network,
         x_labeled=dataset.x_train[pool.labeled],
@@ -207,7 +189,7 @@ def _query(
     if strategy in CRITERIA and candidates.options.reference == "network":
         scoring.warn_of_large_residual(candidates.problem)
     return SCHEMES[config.scheme](
-        _key(config, "query", cycle),
+        keys.make(config.seed, "query", cycle),
         STRATEGIES[strategy],
         candidates,
         config.query_size,
@@ -219,42 +201,5 @@ def _evaluation_points(config: Config, x: np.ndarray, cycle: int) -> np.ndarray 
     """Draws a random subset of the candidates; ``None`` means that all are evaluation points."""
     if config.eval_size is None:
         return None
-    chosen = jax.random.permutation(_key(config, "evaluation points", cycle), len(x))
+    chosen = jax.random.permutation(keys.make(config.seed, "evaluation points", cycle), len(x))
     return x[np.asarray(chosen)[: config.eval_size]]
-
-
-def _mesh(config: Config) -> Mesh | None:
-    if config.devices == "one":
-        return None
-    return jax.make_mesh((jax.device_count(),), (MESH_AXIS,))
-
-
-def _key(config: Config, purpose: str, cycle: int = 0) -> Array:
-    key = jax.random.fold_in(jax.random.key(config.seed), _PURPOSES.index(purpose))
-    return jax.random.fold_in(key, cycle)
-
-
-def _make_workdir(config: Config) -> str:
-    """Makes the work directory, by default one that no other run has."""
-    try:
-        if config.workdir is None:
-            return _make_new_workdir(os.path.splitext(os.path.basename(config.dataset))[0])
-        os.makedirs(config.workdir, exist_ok=True)
-        return config.workdir
-    except OSError as error:
-        raise OSError(
-            f"the work directory {error.filename} cannot be made: {error.strerror}"
-        ) from error
-
-
-def _make_new_workdir(name: str) -> str:
-    path = os.path.join("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    # Another run may have started in the same second, or before the clock was set back.
-    for suffix in itertools.chain([""], (f"-{number}" for number in itertools.count(2))):
-        with contextlib.suppress(FileExistsError):
-            os.makedirs(path + suffix)
-            break
-    return path + suffix
-
-
-__all__ = ["Experiment", "prepare", "run"]

@@ -24,12 +24,17 @@ try:
         import matplotlib  # noqa: F401  a missing library should fail now, not after a run
         from absl import app, flags, logging
 
-        from . import command_line, compiled, figures, loop, progress, records
+        from . import command_line, compiled, figures, loop, preparation, progress, records
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
 command_line.define()
 compiled.define()
+flags.DEFINE_bool(
+    "resume",
+    False,
+    "Go on with the run in --workdir, if it holds one of the same definition that is unfinished.",
+)
 for module in (command_line, compiled):
     flags.adopt_module_key_flags(module)  # so that --help shows them
 
@@ -44,18 +49,23 @@ def main(arguments: Sequence[str]) -> None:
     if flags.FLAGS.keep_compiled:
         compiled.keep(_cache_dir())
     try:
-        experiment = loop.prepare(command_line.to_config(), _cache_dir())
+        experiment = preparation.prepare(
+            command_line.to_config(), _cache_dir(), resume=flags.FLAGS.resume
+        )
     except _REFUSED as error:
         sys.exit(f"error: {error}")
-    completed = f"the cycles that were completed are in {experiment.workdir}"
-    stopping.install(completed)
-    print(f"work directory: {experiment.workdir}", flush=True)
+    workdir = experiment.workdir
+    completed = f"the cycles that were completed are in {workdir}"
+    go_on = f"{completed}; --resume goes on with them"
+    stopping.install(go_on)
+    print(f"work directory: {workdir}", flush=True)
     try:
-        workdir = loop.run(experiment)
+        loop.run(experiment)
     except FileExistsError as error:  # another run came in between
         sys.exit(f"error: {error}")
     except (*_REFUSED, DivergedError) as error:
-        sys.exit(f"error: {str(error).rstrip('.')}; {completed}")
+        remains = go_on if isinstance(error, OSError) else completed
+        sys.exit(f"error: {str(error).rstrip('.')}; {remains}")
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
 
 

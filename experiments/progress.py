@@ -14,13 +14,17 @@ from .config import Config
 
 
 class Progress:
-    """A progress bar over the cycles of all strategies."""
+    """A progress bar over the cycles of all strategies, of which some may have been done before."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, done: int = 0) -> None:
         self._config = config
         # miniters=0 refreshes the text next to the bar even if no cycle was completed.
         self._bar = tqdm(
-            total=len(config.strategy) * config.cycles, unit="cycle", miniters=0, dynamic_ncols=True
+            initial=done,
+            total=len(config.strategy) * config.cycles,
+            unit="cycle",
+            miniters=0,
+            dynamic_ncols=True,
         )
 
     def cycle(self, strategy: str, cycle: int) -> None:

@@ -21,15 +21,26 @@ CUT_OFF = "metrics.cut-off"
 
 
 class MetricsFile:
-    """The file for the records of a run, in a work directory that must not hold another run.
+    """The file for the records of a run, and the only one to write into the work directory.
+
+    Args:
+      workdir: the work directory.
+      resume: whether to go on with the run that the work directory holds, if any. Its lines stay;
+        the part of a line at the end, if any, is removed.
+
+    Attributes:
+      path: the file.
+      earlier: the records that were there.
 
     Raises:
-      FileExistsError: if the work directory holds another run, finished or not.
+      FileExistsError: if the work directory holds another run, finished or not, unless ``resume``.
       OSError: if the work directory cannot be written.
+      ValueError: if a line that was there is not a record.
     """
 
-    def __init__(self, workdir: str) -> None:
+    def __init__(self, workdir: str, resume: bool = False) -> None:
         self._workdir = workdir
+        self.earlier: list[dict[str, Any]] = []
         self.path = os.path.join(workdir, METRICS)
         self._descriptor: int | None = None
         try:
@@ -39,8 +50,12 @@ class MetricsFile:
         except OSError as error:
             raise _cannot_write(workdir, error) from error
         try:
-            _check_free(workdir)
-            _set_aside_part(workdir)
+            if resume and has_lines(workdir):
+                self.earlier = read(workdir)
+                self._descriptor = _reopen(self.path)
+            else:
+                _check_free(workdir)
+                _set_aside_part(workdir)
         except BaseException:
             self._lock.release()
             raise
@@ -95,6 +110,12 @@ class MetricsFile:
         except OSError as error:
             raise OSError(f"{gone}, and it cannot be written again: {error.strerror}") from error
         raise OSError(f"{gone}; its lines were written there again")
+
+
+def has_lines(workdir: str) -> bool:
+    """Returns whether a work directory holds a run of at least one cycle."""
+    path = os.path.join(workdir, METRICS)
+    return os.path.isfile(path) and bool(_split(_content(path))[0])
 
 
 def check_free(workdir: str) -> None:
@@ -190,6 +211,21 @@ def _create(path: str) -> int:
             os.fsync(folder)
         finally:
             os.close(folder)
+    return descriptor
+
+
+def _reopen(path: str) -> int:
+    """Opens a file to append lines, and completes or removes what follows the last whole line."""
+    lines, _ = _split(content := _content(path))
+    whole = b"".join(line + b"\n" for line in lines)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        os.ftruncate(descriptor, min(len(whole), len(content)))
+        if len(whole) > len(content):
+            _append(descriptor, b"\n")
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

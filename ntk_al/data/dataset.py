@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -73,6 +74,17 @@ class Dataset:
             return (x.astype(np.float32) - mean.astype(np.float32)) / std.astype(np.float32)
 
         return dataclasses.replace(self, x_train=apply(self.x_train), x_test=apply(self.x_test))
+
+    def digest(self) -> str:
+        """Returns a hash of all examples and labels, as 32 hexadecimal digits.
+
+        Two datasets with the same digest hold the same arrays, in the same order.
+        """
+        hashed = hashlib.blake2b(digest_size=16)
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            hashed.update(f"{array.dtype} {array.shape}".encode())
+            hashed.update(np.ascontiguousarray(array).data)
+        return hashed.hexdigest()
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 from absl import flags
 
-from experiments import command_line, loop, records
+from experiments import command_line, loop, preparation, records
 from experiments.config import Config
 from ntk_al.acquisition import schemes
 from ntk_al.data import DATASETS
@@ -42,7 +42,7 @@ FIELDS = {
 
 def run(tmp_path, name="run", **settings):
     config = Config(**{**SMALL, **settings, "workdir": str(tmp_path / name)})
-    loop.run(loop.prepare(config))
+    loop.run(preparation.prepare(config))
     return records.read(config.workdir)
 
 
@@ -64,7 +64,7 @@ def test_main_runs_from_a_bare_flagfile_name_and_leaves_records_and_a_picture(tm
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["strategy"] for line in lines] == ["mlmoc"] * 2 + ["random"] * 2
     assert [line["num_labeled"] for line in lines] == [12, 16, 12, 16]
-    assert set(lines[0]) == {*FIELDS, "config"}
+    assert set(lines[0]) == {*FIELDS, "config", "data_digest"}
     assert all(set(line) == FIELDS for line in lines[1:])
     assert lines[0]["config"]["width"] == 8
     assert (workdir / "accuracy.png").read_bytes()[:4] == b"\x89PNG"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -53,7 +52,7 @@ def test_a_stopped_run_keeps_its_cycles_says_so_and_is_not_overwritten(runs, wor
     else:
         assert status == 128 + number
         said = f"stopped by {number.name}; the cycles that were completed are in {workdir}"
-        assert last_line(run.text()) == said
+        assert last_line(run.text()) == f"{said}; --resume goes on with them"
     status, text = runs.run(workdir)
     assert status == 1
     assert "already holds a run (metrics.jsonl has 2 lines)" in last_line(text)
@@ -119,7 +118,7 @@ def test_a_disk_that_is_too_full_for_the_picture_keeps_every_cycle(runs, workdir
 def test_a_folder_that_vanishes_is_made_again_with_the_cycles_it_held(runs, workdir):
     run = runs.start(workdir, pause=0.5)
     run.wait_for_lines(2)
-    shutil.rmtree(workdir)
+    os.rename(workdir, f"{workdir}-elsewhere")
     assert run.wait() == 1
     assert "removed or moved away during the run" in last_line(run.text())
     assert whole_cycles(run) in ([0, 1], [0, 1, 2])  # by the moment at which it was removed

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments import loop
+from experiments import preparation
 from experiments.config import Config
 from ntk_al import data, kernels, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, requirements, schemes
@@ -232,8 +232,8 @@ def test_an_experiment_with_learning_loss_and_bald(tmp_path, model, scheme):
 def test_strategies_of_an_experiment_share_the_first_weights_of_the_backbone():
     config, x = Config(), pictures(1)
     module = backbone().module
-    plain = loop._fresh_network(config, module, "random", x, cycle=1)
-    beside = loop._fresh_network(config, module, "learning_loss", x, cycle=1)
+    plain = preparation.fresh_network(config, module, "random", x, cycle=1)
+    beside = preparation.fresh_network(config, module, "learning_loss", x, cycle=1)
     jax.tree.map(np.testing.assert_array_equal, plain.params, beside.params["backbone"])
 
 
