@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import typing
 from collections.abc import Sequence
 
-from absl import flags
+from absl import app, flags, logging
 
 from .config import Config
 
@@ -43,6 +44,15 @@ def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:
     return Config(**typing.cast(dict[str, typing.Any], lists_as_tuples))
 
 
+def parse(arguments: Sequence[str]) -> list[str]:
+    """Parses the flags of a program for ``app.run``; errors end it with a message."""
+    logging.set_verbosity(logging.WARNING)
+    try:
+        return app.parse_flags_with_usage(find_flagfiles(arguments))
+    except (OSError, ValueError) as error:  # also a flagfile that is not text
+        sys.exit(f"error: {error}")
+
+
 def find_flagfiles(arguments: Sequence[str]) -> list[str]:
     """Replaces bare names of flagfiles by paths to the flagfiles that come with this package.
 
@@ -73,11 +83,13 @@ def find_flagfiles(arguments: Sequence[str]) -> list[str]:
 
 
 def _find_flagfile(name: str) -> str:
-    own = os.path.join(FLAGFILE_DIR, name)
-    for path in (name, own, own + ".flags"):
+    folders = (FLAGFILE_DIR, os.path.join(FLAGFILE_DIR, "sweeps"))
+    own = [os.path.join(folder, name + end) for folder in folders for end in ("", ".flags")]
+    for path in (name, *own):
         if os.path.isfile(path):
             return path
-    known = ", ".join(sorted(os.listdir(FLAGFILE_DIR)))
+    names = [name for folder in folders for name in os.listdir(folder)]
+    known = ", ".join(sorted(name for name in names if name.endswith(".flags")))
     raise FileNotFoundError(
         f"no flagfile {name!r}, neither here nor among those that come with this package: {known}"
     )

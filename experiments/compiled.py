@@ -31,6 +31,12 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
     )
 
 
+def cache_dir() -> str:
+    """Returns the folder for data and programs that can be made again (XDG convention)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "ntk_al")
+
+
 def keep(cache_dir: str) -> None:
     """Switches JAX's persistent compilation cache on, unless the user has done so already.
 

@@ -8,7 +8,10 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {"run": ("main", "run an experiment: repeatedly train, test, query and label")}
+COMMANDS = {
+    "run": ("main", "run an experiment: repeatedly train, test, query and label"),
+    "sweep": ("sweep", "run many experiments that differ in a few settings, such as seeds"),
+}
 """For each subcommand, the module in this package that implements it, and a description."""
 
 _FLAGFILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -20,11 +20,18 @@ from ntk_al.lookahead import CRITERIA, scoring
 from . import continuation, figures, keys, records, revision
 from .checkpoints import Checkpoints
 from .config import Config
+from .loggers import start as start_loggers
 from .preparation import Experiment, fresh_network
 from .progress import Progress
 
 
-def run(experiment: Experiment) -> str:
+def run(
+    experiment: Experiment,
+    *,
+    picture: bool = True,
+    loggers: Sequence[str] = (),
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+) -> str:
     """Runs every strategy of the experiment.
 
     All strategies share the initial labels and the initial weights of each cycle. They also share
@@ -35,6 +42,9 @@ def run(experiment: Experiment) -> str:
 
     Args:
       experiment: from ``prepare``.
+      picture: whether to draw the accuracies.
+      loggers: keys of ``LOGGERS``, what is written beside ``metrics.jsonl``.
+      on_record: called with each record once it is on disk.
 
     Returns:
       The work directory.
@@ -53,6 +63,7 @@ def run(experiment: Experiment) -> str:
         if metrics.earlier:
             continuation.check_same(metrics.earlier, config, digest)
             header = {}
+        beside = start_loggers(loggers, experiment.workdir, metrics.earlier)
         progress = Progress(config, len(metrics.earlier))
         try:
             for number, strategy in enumerate(config.strategy):
@@ -61,12 +72,19 @@ def run(experiment: Experiment) -> str:
                 for record in _cycles(experiment, strategy, done, saved, first, progress):
                     metrics.write({**record, **header})
                     progress.done(record)
+                    for logger in beside:
+                        logger.write(record)
+                    if on_record is not None:
+                        on_record(record)
                     header = {}
                 if number + 1 == len(config.strategy):
                     saved.remove()
-                figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
+                if picture:
+                    figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
         finally:
             progress.close()
+            for logger in beside:
+                logger.close()
     finally:
         metrics.close()
     return experiment.workdir

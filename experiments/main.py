@@ -6,7 +6,6 @@ python -m experiments.main --flagfile=digits.flags   (the same, from the root of
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -22,20 +21,30 @@ from ntk_al.training import DivergedError
 try:
     with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
         import matplotlib  # noqa: F401  a missing library should fail now, not after a run
-        from absl import app, flags, logging
+        from absl import app, flags
 
-        from . import command_line, compiled, figures, loop, preparation, progress, records
+        from . import (
+            command_line,
+            compiled,
+            figures,
+            loggers,
+            loop,
+            preparation,
+            progress,
+            records,
+        )
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
 command_line.define()
 compiled.define()
+loggers.define()
 flags.DEFINE_bool(
     "resume",
     False,
     "Go on with the run in --workdir, if it holds one of the same definition that is unfinished.",
 )
-for module in (command_line, compiled):
+for module in (command_line, compiled, loggers):
     flags.adopt_module_key_flags(module)  # so that --help shows them
 
 _REFUSED = (ValueError, TypeError, OSError, extras.MissingExtraError)
@@ -47,10 +56,10 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"error: not a flag: {' '.join(arguments[1:])}; flags begin with --, see --help")
     warnings.formatwarning = progress.as_line
     if flags.FLAGS.keep_compiled:
-        compiled.keep(_cache_dir())
+        compiled.keep(compiled.cache_dir())
     try:
         experiment = preparation.prepare(
-            command_line.to_config(), _cache_dir(), resume=flags.FLAGS.resume
+            command_line.to_config(), compiled.cache_dir(), resume=flags.FLAGS.resume
         )
     except _REFUSED as error:
         sys.exit(f"error: {error}")
@@ -60,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
     stopping.install(go_on)
     print(f"work directory: {workdir}", flush=True)
     try:
-        loop.run(experiment)
+        loop.run(experiment, loggers=flags.FLAGS.logger)
     except FileExistsError as error:  # another run came in between
         sys.exit(f"error: {error}")
     except (*_REFUSED, DivergedError) as error:
@@ -69,19 +78,5 @@ def main(arguments: Sequence[str]) -> None:
     print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
 
 
-def _cache_dir() -> str:
-    """Returns the folder for data and programs that can be made again (XDG convention)."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(base, "ntk_al")
-
-
-def _parse(arguments: list[str]) -> list[str]:
-    try:
-        return app.parse_flags_with_usage(command_line.find_flagfiles(arguments))
-    except (OSError, ValueError) as error:  # also a flagfile that is not text
-        sys.exit(f"error: {error}")
-
-
 if __name__ == "__main__":
-    logging.set_verbosity(logging.WARNING)
-    app.run(main, flags_parser=_parse)
+    app.run(main, flags_parser=command_line.parse)

@@ -25,6 +25,7 @@ class Progress:
             unit="cycle",
             miniters=0,
             dynamic_ncols=True,
+            disable=None,  # no bar in a file
         )
 
     def cycle(self, strategy: str, cycle: int) -> None:
