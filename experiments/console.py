@@ -11,6 +11,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "run": ("main", "run an experiment: repeatedly train, test, query and label"),
     "sweep": ("sweep", "run many experiments that differ in a few settings, such as seeds"),
+    "figure": ("figures", "draw a figure of the paper, or of your own sweeps"),
 }
 """For each subcommand, the module in this package that implements it, and a description."""
 

@@ -17,10 +17,11 @@ from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.lookahead import CRITERIA, scoring
 
-from . import continuation, figures, keys, records, revision
+from . import continuation, keys, records, revision
 from .checkpoints import Checkpoints
 from .config import Config
 from .loggers import start as start_loggers
+from .picture import draw_accuracy
 from .preparation import Experiment, fresh_network
 from .progress import Progress
 
@@ -80,7 +81,7 @@ def run(
                 if number + 1 == len(config.strategy):
                     saved.remove()
                 if picture:
-                    figures.draw_accuracy(records.read(experiment.workdir), experiment.workdir)
+                    draw_accuracy(records.read(experiment.workdir), experiment.workdir)
         finally:
             progress.close()
             for logger in beside:

@@ -26,7 +26,6 @@ try:
         from . import (
             command_line,
             compiled,
-            figures,
             loggers,
             loop,
             preparation,
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
     except (*_REFUSED, DivergedError) as error:
         remains = go_on if isinstance(error, OSError) else completed
         sys.exit(f"error: {str(error).rstrip('.')}; {remains}")
-    print(f"wrote {records.METRICS} and {figures.ACCURACY} in {workdir}")
+    print(f"wrote {records.METRICS} and {records.ACCURACY} in {workdir}")
 
 
 if __name__ == "__main__":

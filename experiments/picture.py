@@ -1,4 +1,4 @@
-"""Figures of a run."""
+"""The picture of a single run, drawn when a strategy is done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-ACCURACY = "accuracy.png"
+from .records import ACCURACY
 
 
 def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:

@@ -13,9 +13,9 @@ import warnings
 from typing import Any
 
 from . import lock
-from .figures import ACCURACY
 
 METRICS = "metrics.jsonl"
+ACCURACY = "accuracy.png"
 CUT_OFF = "metrics.cut-off"
 """The name under which the part of a first line is kept."""
 

@@ -22,8 +22,12 @@ FLOORS = {
     "ntk_al.posterior": 3,
     "ntk_al.acquisition": 4,
     "ntk_al": 5,
+    "experiments.statistics": 6,
     "experiments": 6,
     "experiments.benchmarks": 7,
+    "experiments.studies": 7,
+    "experiments.sweep": 7,
+    "experiments.figures": 8,
 }
 SOURCES = [*sorted(ROOT.glob("ntk_al/**/*.py")), *sorted(ROOT.glob("experiments/**/*.py"))]
 

@@ -88,6 +88,7 @@ def test_the_oldest_versions_are_the_floors():
         *PROJECT["project"]["dependencies"],
         *optional["data"],
         *optional["experiments"],
+        *optional["tensorboard"],
         *[line for line in optional["test"] if line.startswith(("chex", "equinox"))],
     ]
     floors = dict(
@@ -128,8 +129,9 @@ def test_an_unknown_command_is_refused_with_the_usage(capsys):
 def test_every_package_is_listed():
     folders = {path.parent for path in ROOT.glob("ntk_al/**/__init__.py")}
     names = {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders}
+    rooms = ["", ".figures", ".flags", ".flags.sweeps", ".statistics", ".studies", ".sweep"]
     listed = PROJECT["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(names | {"ntk_al_experiments", "ntk_al_experiments.flags"})
+    assert sorted(listed) == sorted(names | {f"ntk_al_experiments{room}" for room in rooms})
 
 
 def test_a_wheel_holds_the_package_and_the_experiments_and_nothing_else(tmp_path):
@@ -151,7 +153,9 @@ def test_a_wheel_holds_the_package_and_the_experiments_and_nothing_else(tmp_path
         }
 
     package = files("ntk_al", "**/*.py") | {"py.typed"}
-    experiments = files("experiments", "*.py") | files("experiments", "flags/*.flags")
+    experiments = files("experiments", "*.py") | files("experiments", "flags/**/*.flags")
+    for room in ("figures", "statistics", "studies", "sweep"):
+        experiments |= files("experiments", f"{room}/*.py")
     assert names == {
         *(f"ntk_al/{name}" for name in package),
         *(f"ntk_al_experiments/{name}" for name in experiments),

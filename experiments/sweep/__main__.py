@@ -9,7 +9,6 @@ combinations. Killed at any moment, the same command goes on where it was.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 

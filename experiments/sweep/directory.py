@@ -1,4 +1,4 @@
-"""The directory of a sweep: its whole definition in ``sweep.json``, and one directory for each run."""
+"""The directory of a sweep: its definition in ``sweep.json``, and one directory for each run."""
 
 from __future__ import annotations
 

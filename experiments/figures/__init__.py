@@ -1,0 +1,1 @@
+"""Figures of runs and sweeps. ``python -m experiments.figures NAME --workdir=...`` draws one."""

@@ -1,0 +1,120 @@
+"""The figures by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import collected, comparison, cost, fidelity, tables
+from .drawn import Drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a figure is drawn from.
+
+    Attributes:
+      folders: directories of sweeps or runs.
+      results: the contents of result files of benchmarks and studies, by the name of the file.
+      against: the method that tables compare with the others.
+      unit: what tables pair, a key of ``statistics.UNITS``.
+    """
+
+    folders: Sequence[str]
+    results: dict[str, Any]
+    against: str = "mlmoc"
+    unit: str = "area"
+
+    def runs(self) -> list[collected.Finished]:
+        """Reads the runs; raises ValueError if no folder was given."""
+        if not self.folders:
+            raise ValueError("this figure is drawn from a sweep: --workdir=DIRECTORY")
+        return collected.read(self.folders)
+
+    def result(self, name: str, command: str) -> Any:
+        """Returns the content of a result file.
+
+        Raises:
+          ValueError: if it was not given; the message says what makes it.
+        """
+        if name not in self.results:
+            raise ValueError(f"this figure needs {name}, which `{command}` makes: --workdir=PATH")
+        return self.results[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure: what it shows, the flagfile of its sweep if there is one, and how it is drawn."""
+
+    about: str
+    sweep: str | None
+    draw: Callable[[Sources, str], Drawn]
+
+
+def _compared(sources: Sources, title: str) -> Drawn:
+    return comparison.draw(sources.runs(), title)
+
+
+def _differences(sources: Sources, title: str) -> Drawn:
+    return comparison.draw(sources.runs(), title, differences_only=True)
+
+
+def _cost(sources: Sources, title: str) -> Drawn:
+    benchmark = sources.result("look_ahead.json", "make bench-look-ahead")
+    return cost.draw(sources.runs(), benchmark, title)
+
+
+def _table(sources: Sources, title: str) -> Drawn:
+    return tables.draw(sources.runs(), title, against=sources.against, unit=sources.unit)
+
+
+def _fidelity(sources: Sources, title: str) -> Drawn:
+    return fidelity.draw(sources.result("approximations.json", "make bench-approximations"), title)
+
+
+FIGURES = {
+    "curves": Figure("Accuracy of every method of a sweep", None, _compared),
+    "1a": Figure("Look-ahead beside retraining: time and accuracy", "fig1a", _cost),
+    "1b": Figure("Four ways to look ahead", "fig1b", _compared),
+    "2a": Figure("Strategies against random, SVHN", "fig2a_svhn", _differences),
+    "2b": Figure("Strategies against random, CIFAR10", "fig2b_cifar10", _differences),
+    "2c": Figure("Strategies against random, CIFAR100", "fig2c_cifar100", _differences),
+    "2-mnist": Figure("Strategies against random, MNIST", "fig2_mnist", _differences),
+    "2-digits": Figure("Strategies against random, digits", "fig2_digits", _differences),
+    "3a": Figure("One label at a time, or in batches", "fig3a", _compared),
+    "3b": Figure("Widths", "fig3b", _compared),
+    "3c": Figure("Criteria", "fig3c", _compared),
+    "table1": Figure("Is it better? Friedman and post-hoc tests", None, _table),
+    "fidelity": Figure("Predicted and real changes", None, _fidelity),
+}
+"""All figures. The numbers are those of the paper."""
+
+
+def sources(paths: Sequence[str], against: str, unit: str) -> Sources:
+    """Sorts paths into directories of runs and result files.
+
+    Args:
+      paths: directories and JSON files.
+      against: see ``Sources``.
+      unit: see ``Sources``.
+
+    Raises:
+      FileNotFoundError: if a path does not exist.
+      ValueError: if a file is not JSON.
+    """
+    folders, results = [], {}
+    for path in paths:
+        if os.path.isdir(path):
+            folders.append(path)
+            continue
+        try:
+            with open(path, encoding="utf-8") as file:
+                results[os.path.basename(path)] = json.load(file)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"--workdir={path}: there is no such directory") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not JSON: {error}") from error
+    return Sources(folders, results, against, unit)

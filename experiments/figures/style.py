@@ -1,0 +1,70 @@
+"""How lines look: one color a strategy in all figures, and dashes that differ in gray, too."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ntk_al.acquisition import STRATEGIES
+
+GRAY = "#6e6e6e"
+
+_COLORS = {
+    "random": GRAY,
+    "mlmoc": "#c1272d",
+    "margin": "#0072b2",
+    "entropy": "#56b4e9",
+    "badge": "#009e73",
+    "residual": "#e69f00",
+    "coreset": "#8c6bb1",
+    "bald": "#a6761d",
+    "learning_loss": "#666600",
+    "naive": "#1a1a1a",
+    "one_step": "#3f7f93",
+    "infinite_ntk": "#cc79a7",
+    "emoc": "#7a0177",
+    "eer": "#5c4033",
+    "gp": "#41ab5d",
+}
+"""Colors that people tell apart, also with a color vision deficiency; the others share the rest."""
+
+_MORE = ("#4c72b0", "#dd8452", "#55a868", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
+_DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1)),
+    (0, (6, 2, 1, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+_MARKERS = "osD^vP*X"
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """The look of a line."""
+
+    color: str
+    dashes: str | tuple[int, tuple[int, ...]]
+    marker: str
+    width: float = 1.6
+
+
+def of(strategy: str, variant: int = 0) -> Style:
+    """Returns the style of a strategy.
+
+    Args:
+      strategy: its name.
+      variant: 0 for its first set of options in a figure, 1 for the second and so on. Variants
+        share the color, and differ in dashes and markers.
+    """
+    others = [name for name in sorted(STRATEGIES) if name not in _COLORS]
+    color = _COLORS.get(strategy)
+    if color is None:
+        color = _MORE[others.index(strategy) % len(_MORE)] if strategy in others else GRAY
+    number = (sorted(STRATEGIES).index(strategy) if strategy in STRATEGIES else 0) + variant
+    dashes = "-" if strategy in ("mlmoc", "random") else _DASHES[1 + number % (len(_DASHES) - 1)]
+    return Style(
+        color,
+        _DASHES[variant % len(_DASHES)] if variant else dashes,
+        _MARKERS[number % len(_MARKERS)],
+        2.2 if strategy == "mlmoc" else 1.6,
+    )

@@ -1,0 +1,115 @@
+"""Table 1: do strategies differ (Friedman), and from which does one differ (post-hoc tests)?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from ..statistics import Curves, Table, detectable_difference, table
+from . import collected, comparison
+from .collected import Finished
+from .drawn import Drawn, Rows
+
+_COLUMNS = (
+    "against",
+    "difference [points]",
+    "95 % interval",
+    "detectable",
+    "p (t)",
+    "Holm",
+    "p (Wilcoxon)",
+    "Holm",
+)
+
+
+def draw(runs: Sequence[Finished], title: str, *, against: str, unit: str) -> Drawn:
+    """Draws the table of one method against each other, over all problems of some sweeps.
+
+    Args:
+      runs: the runs.
+      title: the title of the figure.
+      against: the label of the method that is compared with the others.
+      unit: what is paired, a key of ``statistics.UNITS``.
+
+    Raises:
+      ValueError: if the method is unknown, or fewer than two seeds are finished.
+    """
+    import matplotlib.pyplot as plt
+
+    methods = collected.methods(runs)
+    problems = _of_shared_methods(collected.curves(methods))
+    if not problems:
+        raise ValueError("no two methods have finished the same seeds")
+    result = table(problems, against, unit)
+    rows, cells = _rows(result, problems, against)
+    figure, axes = plt.subplots(figsize=(9.6, 0.6 + 0.32 * len(cells)))
+    axes.axis("off")
+    drawn = axes.table(cells, colLabels=_COLUMNS, loc="upper left", cellLoc="right", edges="B")
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(9)
+    drawn.scale(1, 1.35)
+    drawn.auto_set_column_width(list(range(len(_COLUMNS))))
+    notes = [_friedman(result), _what(result, problems), *collected.failures(runs)]
+    figure.suptitle(title, fontsize=12, y=1.05, x=0.07, ha="left")
+    comparison.write_notes(figure, notes)
+    return Drawn(figure, rows, notes)
+
+
+def _of_shared_methods(problems: dict[str, Curves]) -> dict[str, Curves]:
+    shared = (
+        [
+            label
+            for label in next(iter(problems.values())).strategies
+            if all(label in curves.strategies for curves in problems.values())
+        ]
+        if problems
+        else []
+    )
+    return {name: curves.select(shared) for name, curves in problems.items()}
+
+
+def _rows(result: Table, problems: dict[str, Curves], against: str) -> tuple[Rows, list[list[str]]]:
+    from ..statistics.blocks import blocks
+
+    values = blocks(problems, result.unit)
+    rows: Rows = []
+    cells = []
+    for row in result.rows:
+        least = detectable_difference(values[row.a] - values[row.b], row.n)
+        rows.append({**dataclasses.asdict(row), "detectable": float(least), "unit": result.unit})
+        p = (row.p, row.p_holm, row.p_wilcoxon, row.p_wilcoxon_holm)
+        cells.append(
+            [
+                row.b,
+                f"{100 * row.difference:+.2f}",
+                f"{100 * row.low:+.2f} to {100 * row.high:+.2f}",
+                f"{100 * least:.2f}",
+                *(f"{one:.2g}" if one >= 1e-4 else "<0.0001" for one in p),
+            ]
+        )
+    return rows, cells
+
+
+def _friedman(result: Table) -> str:
+    if result.friedman is None:
+        return f"No Friedman test: {result.without_friedman}."
+    found = result.friedman
+    ranks = ", ".join(f"{n} {r:.1f}" for n, r in sorted(found.mean_ranks.items(), key=_second))
+    return f"Friedman χ² = {found.statistic:.2f}, p = {found.p:.2g}; mean ranks: {ranks}."
+
+
+def _second(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
+def _what(result: Table, problems: dict[str, Curves]) -> str:
+    seeds = {name: len(curves.seeds) for name, curves in problems.items()}
+    numbers = ", ".join(f"{name} ({number} seeds)" for name, number in seeds.items())
+    paired = {
+        "area": "areas under the curves, one a seed",
+        "cycle": "accuracies after each query, one a seed and cycle, which are not independent",
+    }[result.unit]
+    return (
+        f"{numbers}. Paired: {paired}. p values are two-sided. Detectable: the true difference "
+        "that the t test would find in 80 % of such experiments."
+    )
