@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 import sys
 import typing
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from absl import app, flags, logging
 
 from .config import Config
 
-FLAGFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "flags")
+FLAGFILE_DIR = pathlib.Path(__file__).absolute().parent / "flags"
+SWEEP_DIR = FLAGFILE_DIR / "sweeps"
 
 
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -83,13 +85,11 @@ def find_flagfiles(arguments: Sequence[str]) -> list[str]:
 
 
 def _find_flagfile(name: str) -> str:
-    folders = (FLAGFILE_DIR, os.path.join(FLAGFILE_DIR, "sweeps"))
-    own = [os.path.join(folder, name + end) for folder in folders for end in ("", ".flags")]
-    for path in (name, *own):
+    folders = (FLAGFILE_DIR, SWEEP_DIR)
+    for path in (name, *(folder / (name + end) for folder in folders for end in ("", ".flags"))):
         if os.path.isfile(path):
-            return path
-    names = [name for folder in folders for name in os.listdir(folder)]
-    known = ", ".join(sorted(name for name in names if name.endswith(".flags")))
+            return str(path)
+    known = ", ".join(sorted(path.name for folder in folders for path in folder.glob("*.flags")))
     raise FileNotFoundError(
         f"no flagfile {name!r}, neither here nor among those that come with this package: {known}"
     )

@@ -36,7 +36,7 @@ class Finished:
 
     Attributes:
       name: the name of the run in its sweep.
-      settings: its settings, without places.
+      settings: its settings, without places; empty if it failed before its first record.
       records: its records so far, one for each cycle.
       failure: why the run failed, if it did.
     """
@@ -95,6 +95,8 @@ def read(folders: Sequence[str]) -> list[Finished]:
         found += runs
     seen: set[str] = set()
     for run in found:
+        if not run.records:
+            continue
         text = json.dumps(run.settings, sort_keys=True)
         if text in seen:
             raise ValueError(f"the run {run.name} is there twice")
@@ -104,7 +106,9 @@ def read(folders: Sequence[str]) -> list[Finished]:
 
 def methods(runs: Sequence[Finished]) -> list[Method]:
     """Groups runs that differ only in their seeds, in the order in which they appear."""
+    runs = [run for run in runs if run.records]
     varying = _varying(runs)
+    datasets = _short({run.settings["dataset"] for run in runs})
     groups: dict[str, list[Finished]] = {}
     for run in runs:
         rest = {name: value for name, value in run.settings.items() if name != "seed"}
@@ -113,7 +117,7 @@ def methods(runs: Sequence[Finished]) -> list[Method]:
         Method(
             label=_method_label(group[0], varying),
             strategy=group[0].strategy,
-            problem=_problem_label(group[0], varying),
+            problem=_problem_label(group[0], varying, datasets),
             runs={run.settings["seed"]: run for run in group},
         )
         for group in groups.values()
@@ -175,6 +179,8 @@ def _runs(folder: str) -> Iterator[Finished]:
         if records.has_lines(own):
             for run in _split(name, records.read(own)):
                 yield dataclasses.replace(run, failure=failure)
+        elif failure is not None:
+            yield Finished(name, {}, [], failure)
 
 
 def _in_order(folder: str) -> list[str]:
@@ -215,6 +221,12 @@ def _varying(runs: Sequence[Finished]) -> list[str]:
     ]
 
 
+def _short(datasets: set[str]) -> dict[str, str]:
+    """Names datasets by their files alone, unless two would have the same name."""
+    names = {path: os.path.splitext(os.path.basename(path))[0] for path in datasets}
+    return names if len(set(names.values())) == len(names) else {path: path for path in datasets}
+
+
 def _method_label(run: Finished, varying: Sequence[str]) -> str:
     defaults = definition.completed({})
     parts = [run.strategy]
@@ -225,8 +237,8 @@ def _method_label(run: Finished, varying: Sequence[str]) -> str:
     return ", ".join(parts)
 
 
-def _problem_label(run: Finished, varying: Sequence[str]) -> str:
-    parts = [os.path.splitext(os.path.basename(run.settings["dataset"]))[0]]
+def _problem_label(run: Finished, varying: Sequence[str], datasets: dict[str, str]) -> str:
+    parts = [datasets[run.settings["dataset"]]]
     for name in varying:
         if name not in QUERY_SETTINGS and name not in ("dataset", "seed", "strategy"):
             parts.append(f"{name} {run.settings.get(name)}")

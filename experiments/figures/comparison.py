@@ -91,6 +91,7 @@ def about(
       problems: what is drawn.
       methods: all methods of the runs.
     """
+    runs = [run for run in runs if run.records]
     settings = runs[0].settings
     network = settings["model"] + (f" of width {settings['width']}" if settings["width"] else "")
     same = {

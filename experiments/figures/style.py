@@ -60,11 +60,11 @@ def of(strategy: str, variant: int = 0) -> Style:
     color = _COLORS.get(strategy)
     if color is None:
         color = _MORE[others.index(strategy) % len(_MORE)] if strategy in others else GRAY
-    number = (sorted(STRATEGIES).index(strategy) if strategy in STRATEGIES else 0) + variant
-    dashes = "-" if strategy in ("mlmoc", "random") else _DASHES[1 + number % (len(_DASHES) - 1)]
+    number = sorted(STRATEGIES).index(strategy) if strategy in STRATEGIES else 0
+    first = 0 if strategy in ("mlmoc", "random") else 1 + number % (len(_DASHES) - 1)
     return Style(
         color,
-        _DASHES[variant % len(_DASHES)] if variant else dashes,
-        _MARKERS[number % len(_MARKERS)],
+        _DASHES[(first + variant) % len(_DASHES)],
+        _MARKERS[(number + variant) % len(_MARKERS)],
         2.2 if strategy == "mlmoc" else 1.6,
     )

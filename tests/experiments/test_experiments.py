@@ -20,7 +20,7 @@ from ntk_al.data import DATASETS
 from ntk_al.models import MODELS
 from tests.paths import ROOT
 
-FLAGFILES = sorted(path.name for path in (ROOT / "experiments" / "flags").iterdir())
+FLAGFILES = sorted(path.name for path in command_line.FLAGFILE_DIR.glob("*.flags"))
 SMALL = {
     "dataset": "digits",
     "model": "convnet",
