@@ -17,8 +17,9 @@ PYTEST = $(RUN) -m pytest --numprocesses=auto
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-run: $(VENV)/experiments-installed  ## MLMOC beside random on real 8x8 digits, a minute, no data to download
-	$(RUN) -m experiments.main --flagfile=digits.flags
+run: $(VENV)/experiments-installed  ## MLMOC beside random and margin on real 8x8 digits, three minutes, no data to download
+	$(RUN) -m experiments.sweep --flagfile=quick_look.flags
+	$(RUN) -m experiments.figures curves --workdir=runs/quick_look
 
 test: $(VENV)/test-installed  ## the whole test suite on all cores, and the coverage of ntk_al
 	$(PYTEST) --dist=worksteal --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)

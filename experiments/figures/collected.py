@@ -198,9 +198,11 @@ def _split(name: str, lines: Sequence[dict[str, Any]]) -> Iterator[Finished]:
     config: dict[str, Any] = {}
     runs: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {}
     for line in lines:
-        if "config" in line:
-            config = line["config"]
-            name = line.get("run", name)
+        name = line.get("run", name)  # in the first line of each run that was gathered
+        if "failed" in line:
+            yield Finished(name, {}, [], line["failed"])
+            continue
+        config = line.get("config", config)
         if not config:
             raise ValueError(f"the records of {name} have no configuration")
         settings = {**definition.completed(config), "strategy": [line["strategy"]]}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from experiments.figures import collected
+from experiments.sweep import gather
 from tests.experiments.figures.sweeps import write_run, write_small
 
 
@@ -87,6 +90,27 @@ def test_a_single_run_of_several_strategies_is_a_sweep_of_them(tmp_path):
     parts = [tmp_path / "sweep" / f"{name}-seed=0" for name in ("random", "margin")]
     (own / "metrics.jsonl").write_text("".join((p / "metrics.jsonl").read_text() for p in parts))
     assert arranged(own)["digits"].strategies == ("random", "margin")
+
+
+def test_what_was_gathered_is_read_as_the_sweep_itself(tmp_path):
+    folder = write_small(tmp_path / "sweep")
+    write_run(folder, [0.5], cycles=3, strategy=("badge",), name="lost", failed="no memory")
+    write_run(folder, [0.5], cycles=3, strategy=("badge",), name="unfinished", seed=1)
+    runs = {
+        name: {"strategy": ["margin"], "cycles": 3}  # what is gathered depends on the cycles only
+        for name in sorted(path.name for path in (tmp_path / "sweep").iterdir())
+    }
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps({"shared": {}, "runs": runs}))
+    assert gather.gather(folder, str(tmp_path / "to")) == 13
+    found = collected.read([str(tmp_path / "to")])
+    expected = [run for run in collected.read([folder]) if run.name != "unfinished"]
+    assert collected.failures(found) == collected.failures(expected) == ["lost: no memory"]
+    for one, other in zip(found, expected, strict=True):
+        assert one.name == other.name
+        if one.failure is None:
+            assert one.settings == other.settings
+            assert one.is_complete
+    assert "workdir" not in (tmp_path / "to" / "metrics.jsonl").read_text()
 
 
 def test_a_folder_without_records_is_told(tmp_path):

@@ -1,0 +1,90 @@
+"""Gathers a sweep into two files that last: its definition, and the records of all its runs.
+
+python -m experiments.sweep.gather --workdir=runs/SWEEP --to=experiments/results/SWEEP
+
+Figures are drawn from what was gathered as from the sweep itself. Places are left out, because they
+say nothing to others, and so are runs that are not finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import app, flags
+
+from .. import records
+from ..definition import PLACES
+from . import directory
+
+
+def gather(workdir: str, to: str) -> int:
+    """Writes the files; they replace those that were gathered before.
+
+    Args:
+      workdir: the directory of a sweep.
+      to: the folder for the files.
+
+    Returns:
+      The number of runs that were gathered, finished or failed.
+
+    Raises:
+      FileNotFoundError: if the directory has no definition.
+      OSError: if a file cannot be written.
+      ValueError: if a file is damaged, or no run has ended.
+    """
+    definition = directory.read_definition(workdir)
+    runs = {name: list(_lines(workdir, name, own)) for name, own in definition.items()}
+    ended = {name: lines for name, lines in runs.items() if lines}
+    if not ended:
+        raise ValueError(f"no run of {workdir} has ended")
+    os.makedirs(to, exist_ok=True)
+    with open(os.path.join(workdir, directory.DEFINITION), encoding="utf-8") as file:
+        _replace(os.path.join(to, directory.DEFINITION), file.read())
+    text = "".join(json.dumps(line) + "\n" for lines in ended.values() for line in lines)
+    _replace(os.path.join(to, records.METRICS), text)
+    return len(ended)
+
+
+def _lines(workdir: str, name: str, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    own = os.path.join(workdir, name)
+    found = records.read(own) if records.has_lines(own) else []
+    failed = os.path.join(own, directory.FAILED)
+    if len(found) < settings["cycles"]:
+        if os.path.exists(failed):
+            with open(failed, encoding="utf-8") as file:
+                yield {"run": name, "failed": file.read().strip()}
+        return
+    for record in found:
+        if "config" in record:
+            config = {k: v for k, v in record["config"].items() if k not in PLACES}
+            record = {"run": name, **record, "config": config}
+        yield record
+
+
+def _replace(path: str, text: str) -> None:
+    try:
+        with open(path + ".part", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(path + ".part", path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Gathers one sweep; errors end the program with a message."""
+    del arguments
+    try:
+        number = gather(flags.FLAGS.workdir, flags.FLAGS.to)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(f"gathered {number} runs into {flags.FLAGS.to}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "The directory of a sweep.", required=True)
+    flags.DEFINE_string("to", None, "The folder for the files.", required=True)
+    app.run(main)
