@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import command_line
+from experiments.figures import registry
 from ntk_al import lookahead, network
 from ntk_al.acquisition import STRATEGIES
 from ntk_al.kernels import PRECISIONS
@@ -50,6 +51,14 @@ def test_the_readme_is_short_and_all_python_is_in_it():
 def test_the_readme_names_every_flagfile():
     for path in command_line.FLAGFILE_DIR.glob("*.flags"):
         assert f"`{path.name}`" in README
+
+
+@pytest.mark.quick
+def test_the_docs_name_every_figure_and_every_flagfile_of_a_sweep():
+    page = (ROOT / "docs" / "experiments.md").read_text()
+    names = [path.name for path in command_line.SWEEP_DIR.iterdir()]
+    for name in [*registry.FIGURES, *names]:
+        assert f"`{name}`" in page or f"{name}" in README
 
 
 @pytest.mark.quick
