@@ -84,6 +84,8 @@ FIGURES = {
     "2c": Figure("Strategies against random, CIFAR100", "fig2c", _differences),
     "2-mnist": Figure("Strategies against random, MNIST", "fig2_mnist", _differences),
     "2-digits": Figure("Strategies against random, digits", "fig2_digits", _differences),
+    "2-letter": Figure("Strategies against random, letters", "fig2_letter", _differences),
+    "2-satellite": Figure("Strategies against random, Satellite", "fig2_satellite", _differences),
     "3a": Figure("One label at a time, or in batches", "fig3a", _compared),
     "3b": Figure("Widths", "fig3b", _compared),
     "3c": Figure("Criteria", "fig3c", _compared),

@@ -71,7 +71,10 @@ def main(arguments: Sequence[str]) -> None:
     except _REFUSED as error:
         sys.exit(f"error: {error}")
     stopping.install(f"the same command goes on with the cycles that are in {values.workdir}")
-    failed = _do(runs, values)
+    try:
+        failed = _do(runs, values)
+    except OSError as error:  # of the sweep itself, such as a full disk
+        sys.exit(f"error: {error}")
     if failed:
         sys.exit(f"error: {failed} of {len(runs)} runs failed; each has a {directory.FAILED}")
     print(f"all {len(runs)} runs of {values.workdir} are finished")
