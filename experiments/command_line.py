@@ -86,9 +86,10 @@ def find_flagfiles(arguments: Sequence[str]) -> list[str]:
 
 def _find_flagfile(name: str) -> str:
     folders = (FLAGFILE_DIR, SWEEP_DIR)
-    for path in (name, *(folder / (name + end) for folder in folders for end in ("", ".flags"))):
+    own = [str(folder / (name + end)) for folder in folders for end in ("", ".flags")]
+    for path in (name, *own):
         if os.path.isfile(path):
-            return str(path)
+            return path
     known = ", ".join(sorted(path.name for folder in folders for path in folder.glob("*.flags")))
     raise FileNotFoundError(
         f"no flagfile {name!r}, neither here nor among those that come with this package: {known}"

@@ -47,9 +47,7 @@ except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
 PACKAGE = "r-cran-mlbench"
-_BY_HAND = (
-    f"Download {PACKAGE}_*.deb from any mirror of Debian or Ubuntu, and pass --package=PATH."
-)
+_BY_HAND = f"Download {PACKAGE}_*.deb from any mirror of Debian or Ubuntu, and pass --package=PATH."
 
 
 @dataclasses.dataclass(frozen=True)

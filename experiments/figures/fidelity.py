@@ -54,13 +54,13 @@ def draw(benchmark: Mapping[str, Any], title: str) -> Drawn:
                 }
             )
         axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
         axes.axvline(0, color=style.GRAY, lw=0.8)
         axes.set_xlim(-0.6, 1.02)
         axes.set_title(model, fontsize=10, loc="right")
         axes.set_xlabel("Spearman correlation with retraining")
         axes.grid(alpha=0.25, lw=0.6, axis="x")
         axes.spines[["top", "right"]].set_visible(False)
+    panels[0, 0].invert_yaxis()  # all share it
     machine = benchmark["machine"]
     notes = [
         f"Digits, {machine['num_labeled']} labels, {machine['num_pool']} candidates, width "

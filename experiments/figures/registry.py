@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import collected, comparison, cost, fidelity, tables
+from ..sweep import directory
+from . import collected, comparison, cost, fidelity, tables, theory
 from .drawn import Drawn
 
 
@@ -18,7 +20,8 @@ class Sources:
 
     Attributes:
       folders: directories of sweeps or runs.
-      results: the contents of result files of benchmarks and studies, by the name of the file.
+      results: the contents of result files of benchmarks and studies, by the name of the file, or
+        by its path below a directory.
       against: the method that tables compare with the others.
       unit: what tables pair, a key of ``statistics.UNITS``.
     """
@@ -75,6 +78,16 @@ def _fidelity(sources: Sources, title: str) -> Drawn:
     return fidelity.draw(sources.result("approximations.json", "make bench-approximations"), title)
 
 
+def _theory(sources: Sources, title: str) -> Drawn:
+    command = "python -m experiments.studies"
+    sequential = sources.result("sequential_training.json", f"{command}.sequential_training")
+    first = sources.result("linearization.json", f"{command}.linearization")
+    others = [
+        result for name, result in sources.results.items() if name.endswith("/linearization.json")
+    ]
+    return theory.draw(sequential, [first, *others], title)
+
+
 FIGURES = {
     "curves": Figure("Accuracy of every method of a sweep", None, _compared),
     "1a": Figure("Look-ahead beside retraining: time and accuracy", "fig1a", _cost),
@@ -90,6 +103,7 @@ FIGURES = {
     "3b": Figure("Widths", "fig3b", _compared),
     "3c": Figure("Criteria", "fig3c", _compared),
     "table1": Figure("Is it better? Friedman and post-hoc tests", None, _table),
+    "theory": Figure("Theorem 3.1 and Eq. 9, by width", None, _theory),
     "fidelity": Figure("Predicted and real changes", None, _fidelity),
 }
 """All figures. The numbers are those of the paper."""
@@ -99,7 +113,7 @@ def sources(paths: Sequence[str], against: str, unit: str) -> Sources:
     """Sorts paths into directories of runs and result files.
 
     Args:
-      paths: directories and JSON files.
+      paths: directories and JSON files. Result files in directories are found, too.
       against: see ``Sources``.
       unit: see ``Sources``.
 
@@ -109,14 +123,22 @@ def sources(paths: Sequence[str], against: str, unit: str) -> Sources:
     """
     folders, results = [], {}
     for path in paths:
-        if os.path.isdir(path):
-            folders.append(path)
+        if not os.path.isdir(path):
+            results[os.path.basename(path)] = _read(path)
             continue
-        try:
-            with open(path, encoding="utf-8") as file:
-                results[os.path.basename(path)] = json.load(file)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"--workdir={path}: there is no such directory") from error
-        except ValueError as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+        folders.append(path)
+        for place in (path, os.path.join(path, "*")):
+            for found in sorted(glob.glob(os.path.join(place, "*.json"))):
+                if os.path.basename(found) != directory.DEFINITION:
+                    results[os.path.relpath(found, path)] = _read(found)
     return Sources(folders, results, against, unit)
+
+
+def _read(path: str) -> Any:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"--workdir={path}: there is no such directory") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error

@@ -57,6 +57,14 @@ def test_the_figure_of_fidelity_has_a_row_for_each_method_of_the_benchmark(tmp_p
     )
 
 
+def test_the_figure_of_the_theory_has_every_width_of_the_studies(tmp_path):
+    folder = ROOT / "experiments" / "results" / "theory"
+    paths = draw("theory", [str(folder)], str(tmp_path))
+    widths = {row["width"] for row in rows(paths[2])}
+    assert {"64", "2048"} <= widths
+    assert len({row["quantity"] for row in rows(paths[2])}) == 4
+
+
 def test_means_and_bands_are_those_of_student(sweep, tmp_path):
     drawn = rows(draw("curves", [sweep], str(tmp_path))[2])
     (row,) = [
