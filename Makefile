@@ -11,7 +11,7 @@ INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONST
 INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
-.PHONY: help run test quick fuzz kill mutate check wheel release-check clean bench bench-peers bench-look-ahead \
+.PHONY: help run figures test quick fuzz kill mutate check wheel release-check clean bench bench-peers bench-look-ahead \
 	bench-query bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
@@ -29,6 +29,9 @@ quick: $(VENV)/test-installed  ## the part of the suite that takes a minute
 
 fuzz: $(VENV)/test-installed  ## thousands of random cases, minutes; FUZZ_SEED=1 draws others
 	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz $(ARGS)
+
+figures: $(VENV)/experiments-installed  ## every published figure, redrawn from experiments/results into docs/figures
+	$(RUN) -m experiments.figures.published $(ARGS)
 
 kill: $(VENV)/test-installed  ## runs that are killed at random moments and go on, and damaged checkpoints
 	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz/test_resume.py $(ARGS)

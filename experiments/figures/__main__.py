@@ -67,7 +67,12 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def draw(
-    name: str, workdirs: Sequence[str], to: str | None, against: str = "mlmoc", unit: str = "area"
+    name: str,
+    workdirs: Sequence[str],
+    to: str | None,
+    against: str = "mlmoc",
+    unit: str = "area",
+    file_name: str | None = None,
 ) -> list[str]:
     """Draws one figure.
 
@@ -77,6 +82,7 @@ def draw(
       to: the folder for the files; by default the first directory.
       against: the method that tables compare with the others.
       unit: what tables pair.
+      file_name: the name of the files without their ends; by default that of the figure.
 
     Returns:
       The paths of the files.
@@ -91,7 +97,7 @@ def draw(
     number = f"Figure {name}: " if name[0].isdigit() else ""
     picture = figure.draw(sources, f"{number}{figure.about}")
     folder = to or (sources.folders or [os.path.dirname(workdirs[0]) or "."])[0]
-    return drawn.save(picture, folder, f"figure-{name}")
+    return drawn.save(picture, folder, file_name or f"figure-{name}")
 
 
 if __name__ == "__main__":

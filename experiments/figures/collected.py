@@ -24,7 +24,7 @@ QUERY_SETTINGS = (
 _FLAGS_AS_WORDS = {
     ("scheme", "sequential"): "sequential",
     ("batch_mode", "greedy"): "greedy batch",
-    ("move_network", True): "moving network",
+    ("move_network", True): "moving",
     ("predictive", "softmax"): "softmax",
 }
 """What the values of settings are called beside a strategy's name."""

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..statistics import Curves
-from . import collected, panels
+from . import collected, pages, panels
 from .collected import Finished, Method
 from .drawn import Drawn, Rows
 
 BASELINE = "random"
 
+_READABLE = 5
+"""As many bands as a panel can show."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Panel:
+    """A panel: the methods on one problem, and the baseline of each if differences are drawn."""
+
+    problem: str
+    curves: Curves
+    baselines: Mapping[str, str]
+
 
 def draw(runs: Sequence[Finished], title: str, *, differences_only: bool = False) -> Drawn:
     """Draws every method of some sweeps.
 
-    One problem takes two panels, with accuracies on the left and differences from random on the
-    right. Several problems take a panel of differences each.
+    A few methods on one problem take two panels, with accuracies on the left and differences from
+    random on the right. More methods, and more problems, take panels of differences.
 
     Args:
       runs: the runs.
       title: the title of the figure.
-      differences_only: whether one problem has the panel of differences only, as in Figure 2 of the
-        paper.
+      differences_only: whether to leave out the panel of accuracies, as Figure 2 of the paper does.
 
     Raises:
       ValueError: if no seed is complete for all methods of a problem.
@@ -36,41 +47,63 @@ def draw(runs: Sequence[Finished], title: str, *, differences_only: bool = False
         raise ValueError(_nothing(methods))
     strategies = {method.label: method.strategy for method in methods}
     styles = panels.styles(strategies)
-    baselines = {name: _baselines(curves, strategies) for name, curves in problems.items()}
-    with_accuracy = len(problems) == 1 and not (differences_only and any(baselines.values()))
-    with_difference = any(baselines.values())
-    count = len(problems) if len(problems) > 1 else with_accuracy + with_difference
-    columns = min(count, 3)
-    rows_of_panels = -(-count // columns)
+    layout = _layout(problems, strategies, differences_only)
+    columns = min(len(layout), 3)
+    rows_of_panels = -(-len(layout) // columns)
     figure, grid = plt.subplots(
         rows_of_panels,
         columns,
         figsize=(5.6 * columns, 3.9 * rows_of_panels),
         squeeze=False,
-        gridspec_kw={"wspace": 0.62, "hspace": 0.42},
+        gridspec_kw={"wspace": 0.7, "hspace": 0.42},
     )
-    free = list(grid.flat)
+    limits = panels.limits([(panel.curves, panel.baselines) for panel in layout])
     rows: Rows = []
-    for name, curves in problems.items():
-        if with_accuracy or not baselines[name]:
-            axes = free.pop(0)
-            rows += panels.draw_accuracy(axes, name, curves, styles)
-            axes.set_title(name, fontsize=10, loc="right")
-        if baselines[name]:
-            axes = free.pop(0)
-            rows += panels.draw_difference(axes, name, curves, styles, baselines[name])
-            axes.set_title(name, fontsize=10, loc="right")
-    for axes in free:
+    for axes, panel in zip(grid.flat, layout, strict=False):
+        if panel.baselines:
+            rows += panels.draw_difference(
+                axes, panel.problem, panel.curves, styles, panel.baselines, limits
+            )
+        else:
+            rows += panels.draw_accuracy(axes, panel.problem, panel.curves, styles)
+        axes.set_title(panel.problem, fontsize=10, loc="right")
+    for axes in list(grid.flat)[len(layout) :]:
         axes.set_visible(False)
     notes = [*about(runs, problems, methods), *collected.failures(runs)]
-    figure.suptitle(title, fontsize=12, y=1.0, x=0.07, ha="left")
-    write_notes(figure, [panels.caption(problems), *notes])
+    pages.finish(figure, title, [panels.caption(problems), *notes])
     return Drawn(figure, rows, notes)
 
 
-def write_notes(figure: Any, notes: Sequence[str]) -> None:
-    """Writes what a reader must know below a figure."""
-    figure.text(0.07, -0.02, "\n".join(notes), fontsize=8, va="top", ha="left", color="#444444")
+def _layout(
+    problems: Mapping[str, Curves], strategies: Mapping[str, str], differences_only: bool
+) -> list[_Panel]:
+    """Shares the methods out among panels that can be read."""
+    found = []
+    for name, curves in problems.items():
+        baselines = _baselines(curves, strategies)
+        few = len(curves.strategies) <= _READABLE + 1
+        if not baselines or (len(problems) == 1 and few and not differences_only):
+            found.append(_Panel(name, curves, {}))
+        for labels in _groups(list(baselines), strategies):
+            found.append(_Panel(name, curves, {label: baselines[label] for label in labels}))
+    return found
+
+
+def _groups(labels: Sequence[str], strategies: Mapping[str, str]) -> list[list[str]]:
+    """Splits methods into groups of a readable size, with the variants of one strategy together."""
+    if len(labels) <= _READABLE:
+        return [list(labels)] if labels else []
+    kinds: dict[str, list[str]] = {}
+    for label in labels:
+        kinds.setdefault(strategies[label], []).append(label)
+    groups: list[list[str]] = []
+    for own in sorted(kinds.values(), key=len, reverse=True):
+        fitting = [group for group in groups if len(group) + len(own) <= _READABLE]
+        if fitting:
+            fitting[0] += own
+        else:
+            groups.append(list(own))
+    return groups
 
 
 def _baselines(curves: Curves, strategies: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import collected, comparison, panels, style
+from . import collected, comparison, pages, panels, style
 from .collected import Finished
 from .drawn import Drawn, Rows
 
@@ -71,7 +71,6 @@ def draw(runs: Sequence[Finished], benchmark: Mapping[str, Any], title: str) -> 
         "dense solves are timed on a sample of the candidates and scaled up.",
         *collected.failures(runs),
     ]
-    figure.suptitle(title, fontsize=12, y=1.0, x=0.07, ha="left")
     about = comparison.about(runs, problems, methods)
-    comparison.write_notes(figure, [panels.caption(problems), *about, *notes])
+    pages.finish(figure, title, [panels.caption(problems), *about, *notes])
     return Drawn(figure, rows, [*about, *notes])

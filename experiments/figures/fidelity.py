@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..statistics import mean_interval
-from . import comparison, style
+from . import pages, style
 from .drawn import Drawn, Rows
 
 
@@ -66,6 +66,5 @@ def draw(benchmark: Mapping[str, Any], title: str) -> Drawn:
         f"Digits, {machine['num_labeled']} labels, {machine['num_pool']} candidates, width "
         f"{machine['width']}. Dots are seeds, diamonds means, bars 95 % intervals."
     ]
-    figure.suptitle(title, fontsize=12, y=1.0, x=0.07, ha="left")
-    comparison.write_notes(figure, notes)
+    pages.finish(figure, title, notes)
     return Drawn(figure, rows, notes)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+_LEADER = {"lw": 0.6, "shrinkA": 1, "shrinkB": 2}
+
 
 def spread(positions: Sequence[float], distance: float) -> np.ndarray:
     """Moves positions apart until neighbors have a distance, each as little as it can.
@@ -59,5 +61,5 @@ def at_ends(axes: Any, ends: Mapping[str, tuple[float, float, str]], size: float
             fontsize=size,
             color=color,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.6, "shrinkA": 1, "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": color, "relpos": (0, 0.5), **_LEADER},
         )

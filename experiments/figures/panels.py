@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ..statistics import Curves, mean_interval
 from . import labels, style
 
 Rows = list[dict[str, Any]]
+
+_MOST_TICKS = 8
 
 
 def styles(strategies: Mapping[str, str]) -> dict[str, style.Style]:
@@ -35,7 +38,8 @@ def draw_accuracy(
     Returns:
       The numbers that were drawn.
     """
-    rows, ends = [], {}
+    rows: Rows = []
+    ends = {}
     for label in curves.strategies:
         own = 100 * curves.of(label)
         rows += _draw_line(axes, curves, own, styles[label])
@@ -53,7 +57,7 @@ def draw_difference(
     curves: Curves,
     styles: Mapping[str, style.Style],
     baselines: Mapping[str, str],
-    show_baseline: bool = True,
+    limits: tuple[float, float],
 ) -> Rows:
     """Draws mean paired differences from a baseline, in percentage points.
 
@@ -63,12 +67,13 @@ def draw_difference(
       curves: accuracies.
       styles: the style of each method.
       baselines: for each method that is drawn, the label of its baseline.
-      show_baseline: whether to write the accuracies of the baseline, if there is one, at the top.
+      limits: the ends of the y axis, the same for all panels of a figure.
 
     Returns:
       The numbers that were drawn.
     """
-    rows, ends = [], {}
+    rows: Rows = []
+    ends = {}
     for label, baseline in baselines.items():
         own = 100 * (curves.of(label) - curves.of(baseline))
         rows += _draw_line(axes, curves, own, styles[label])
@@ -76,11 +81,23 @@ def draw_difference(
             row.update(problem=problem, method=label, quantity=f"minus {baseline} [points]")
         ends[label] = (curves.num_labeled[-1], own[:, -1].mean(), styles[label].color)
     axes.axhline(0, color=style.GRAY, lw=1.2, zorder=1)
+    axes.set_ylim(*limits)
     _finish(axes, curves, "accuracy minus random [points]")
-    if show_baseline and len(set(baselines.values())) == 1:
-        _write_baseline(axes, curves, next(iter(baselines.values())))
+    _write_baseline(axes, curves, next(iter(baselines.values())))
     labels.at_ends(axes, ends)
     return rows
+
+
+def limits(drawn: Sequence[tuple[Curves, Mapping[str, str]]]) -> tuple[float, float]:
+    """Returns ends of a y axis that hold all means and intervals of some panels of differences."""
+    lows, highs = [0.0], [0.0]
+    for curves, baselines in drawn:
+        for label, baseline in baselines.items():
+            found = mean_interval(100 * (curves.of(label) - curves.of(baseline)))
+            lows.append(float(np.fmin(found.low, found.mean).min()))
+            highs.append(float(np.fmax(found.high, found.mean).max()))
+    span = max(highs) - min(lows) or 1.0
+    return min(lows) - 0.05 * span, max(highs) + 0.15 * span  # room for what stands at the top
 
 
 def _draw_line(axes: Any, curves: Curves, values: Any, look: style.Style) -> Rows:
@@ -115,9 +132,7 @@ def _draw_line(axes: Any, curves: Curves, values: Any, look: style.Style) -> Row
 def _write_baseline(axes: Any, curves: Curves, baseline: str) -> None:
     """Writes the accuracies of the baseline along the top, as the paper does."""
     means = 100 * curves.of(baseline).mean(0)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.12 * (high - low))
-    every = -(-len(means) // 8)
+    every = -(-len(means) // _MOST_TICKS)
     for x, mean in list(zip(curves.num_labeled, means, strict=True))[::every]:
         axes.annotate(
             f"{mean:.1f}",
@@ -145,7 +160,10 @@ def _write_baseline(axes: Any, curves: Curves, baseline: str) -> None:
 def _finish(axes: Any, curves: Curves, quantity: str) -> None:
     axes.set_xlabel("labeled examples")
     axes.set_ylabel(quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    if len(curves.num_labeled) <= _MOST_TICKS:
+        axes.set_xticks(curves.num_labeled)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=_MOST_TICKS))
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.03)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..sweep import directory
-from . import collected, comparison, cost, fidelity, tables, theory
+from . import collected, comparison, cost, fidelity, summary, tables, theory
 from .drawn import Drawn
 
 
@@ -70,6 +70,10 @@ def _cost(sources: Sources, title: str) -> Drawn:
     return cost.draw(sources.runs(), benchmark, title)
 
 
+def _summary(sources: Sources, title: str) -> Drawn:
+    return summary.draw(sources.runs(), title)
+
+
 def _table(sources: Sources, title: str) -> Drawn:
     return tables.draw(sources.runs(), title, against=sources.against, unit=sources.unit)
 
@@ -102,6 +106,7 @@ FIGURES = {
     "3a": Figure("One label at a time, or in batches", "fig3a", _compared),
     "3b": Figure("Widths", "fig3b", _compared),
     "3c": Figure("Criteria", "fig3c", _compared),
+    "summary": Figure("Areas and labels saved", None, _summary),
     "table1": Figure("Is it better? Friedman and post-hoc tests", None, _table),
     "theory": Figure("Theorem 3.1 and Eq. 9, by width", None, _theory),
     "fidelity": Figure("Predicted and real changes", None, _fidelity),

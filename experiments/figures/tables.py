@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ..statistics import Curves, Table, detectable_difference, table
-from . import collected, comparison
+from . import collected, pages
 from .collected import Finished
 from .drawn import Drawn, Rows
 
@@ -34,24 +34,15 @@ def draw(runs: Sequence[Finished], title: str, *, against: str, unit: str) -> Dr
     Raises:
       ValueError: if the method is unknown, or fewer than two seeds are finished.
     """
-    import matplotlib.pyplot as plt
-
     methods = collected.methods(runs)
     problems = _of_shared_methods(collected.curves(methods))
     if not problems:
         raise ValueError("no two methods have finished the same seeds")
     result = table(problems, against, unit)
     rows, cells = _rows(result, problems, against)
-    figure, axes = plt.subplots(figsize=(9.6, 0.6 + 0.32 * len(cells)))
-    axes.axis("off")
-    drawn = axes.table(cells, colLabels=_COLUMNS, loc="upper left", cellLoc="right", edges="B")
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(9)
-    drawn.scale(1, 1.35)
-    drawn.auto_set_column_width(list(range(len(_COLUMNS))))
+    figure = pages.draw_table(_COLUMNS, cells)
     notes = [_friedman(result), _what(result, problems), *collected.failures(runs)]
-    figure.suptitle(title, fontsize=12, y=1.05, x=0.07, ha="left")
-    comparison.write_notes(figure, notes)
+    pages.finish(figure, title, notes)
     return Drawn(figure, rows, notes)
 
 

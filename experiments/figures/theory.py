@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.ticker import LogLocator
 
 from ..studies import scaling
-from . import comparison
+from . import pages
 from .drawn import Drawn, Rows
 
 THEORY = -0.5
@@ -58,8 +58,7 @@ def draw(sequential: dict[str, Any], linearizations: Sequence[dict[str, Any]], t
         "Bars are 95 % intervals of geometric means; slopes have 95 % intervals over seeds. "
         "Dashed: the bound's slope of −1/2.",
     ]
-    figure.suptitle(title, fontsize=12, y=1.0, x=0.07, ha="left")
-    comparison.write_notes(figure, notes)
+    pages.finish(figure, title, notes)
     return Drawn(figure, found, notes)
 
 

@@ -2,8 +2,9 @@
 
 python -m experiments.sweep.gather --workdir=runs/SWEEP --to=experiments/results/SWEEP
 
-Figures are drawn from what was gathered as from the sweep itself. Places are left out, because they
-say nothing to others, and so are runs that are not finished.
+Figures are drawn from what was gathered as from the sweep itself. Places are left out, which say
+nothing to others, and so are runs that are not finished. ``--back`` makes a directory of a sweep
+again, so that runs can be added.
 """
 
 from __future__ import annotations
@@ -49,6 +50,42 @@ def gather(workdir: str, to: str) -> int:
     return len(ended)
 
 
+def scatter(gathered: str, workdir: str) -> int:
+    """Makes the directory of a sweep from what was gathered, so that the sweep can go on.
+
+    Args:
+      gathered: a folder that ``gather`` wrote.
+      workdir: the directory to make, which must not exist or be empty.
+
+    Returns:
+      The number of finished runs.
+
+    Raises:
+      FileExistsError: if the directory holds something.
+      FileNotFoundError: if the folder has no definition or no records.
+      OSError: if a file cannot be written.
+      ValueError: if a file is damaged.
+    """
+    if os.path.isdir(workdir) and os.listdir(workdir):
+        raise FileExistsError(f"{workdir} is not empty, and nothing was written")
+    directory.read_definition(gathered)
+    runs: dict[str, list[dict[str, Any]]] = {}
+    name = ""
+    for line in records.read(gathered):
+        name = line.pop("run", name)
+        if not name:
+            raise ValueError(f"{gathered} was not gathered from a sweep: its runs have no names")
+        if "failed" not in line:
+            runs.setdefault(name, []).append(line)
+    for name, lines in runs.items():
+        os.makedirs(os.path.join(workdir, name))
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        _replace(os.path.join(workdir, name, records.METRICS), text)
+    with open(os.path.join(gathered, directory.DEFINITION), encoding="utf-8") as file:
+        _replace(os.path.join(workdir, directory.DEFINITION), file.read())
+    return len(runs)
+
+
 def _lines(workdir: str, name: str, settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     own = os.path.join(workdir, name)
     found = records.read(own) if records.has_lines(own) else []
@@ -77,14 +114,16 @@ def _replace(path: str, text: str) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Gathers one sweep; errors end the program with a message."""
     del arguments
+    do = scatter if flags.FLAGS.back else gather
     try:
-        number = gather(flags.FLAGS.workdir, flags.FLAGS.to)
+        number = do(flags.FLAGS.workdir, flags.FLAGS.to)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    print(f"gathered {number} runs into {flags.FLAGS.to}")
+    print(f"wrote {number} runs into {flags.FLAGS.to}")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "The directory of a sweep.", required=True)
     flags.DEFINE_string("to", None, "The folder for the files.", required=True)
+    flags.DEFINE_bool("back", False, "Make a directory of a sweep from what was gathered.")
     app.run(main)

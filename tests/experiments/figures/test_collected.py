@@ -111,6 +111,14 @@ def test_what_was_gathered_is_read_as_the_sweep_itself(tmp_path):
             assert one.settings == other.settings
             assert one.is_complete
     assert "workdir" not in (tmp_path / "to" / "metrics.jsonl").read_text()
+    assert gather.scatter(str(tmp_path / "to"), str(tmp_path / "back")) == 12
+    again = {run.name: run.records for run in collected.read([str(tmp_path / "back")])}
+    kept = {run.name: run.records for run in expected if run.failure is None}
+    for name, lines in kept.items():
+        del lines[0]["config"], again[name][0]["config"]
+    assert again == kept
+    with pytest.raises(FileExistsError, match="is not empty"):
+        gather.scatter(str(tmp_path / "to"), str(tmp_path / "back"))
 
 
 def test_a_folder_without_records_is_told(tmp_path):

@@ -1,0 +1,77 @@
+"""Redraws the published figures from the raw results that came with the code.
+
+python -m experiments.figures.published [--to=FOLDER]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import matplotlib
+from absl import app, flags
+
+from .__main__ import draw
+
+_ROOT = pathlib.Path(__file__).absolute().parents[1]
+RESULTS = _ROOT / "results"
+_BENCHMARKS = _ROOT / "benchmarks" / "results"
+PICTURES = _ROOT.parent / "docs" / "figures"
+"""Where the published figures are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published figure.
+
+    Attributes:
+      figure: a key of ``FIGURES``.
+      sources: what it is drawn from.
+      against: the method that a table compares with the others.
+    """
+
+    figure: str
+    sources: tuple[pathlib.Path, ...]
+    against: str = "mlmoc"
+
+
+PUBLISHED = {
+    "theory": Published("theory", (RESULTS / "theory",)),
+    "fidelity": Published("fidelity", (_BENCHMARKS / "approximations.json",)),
+    "2-digits": Published("2-digits", (RESULTS / "fig2_digits",)),
+    "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, greedy batch"),
+}
+"""The published figures, by the names of their files."""
+
+
+def redraw(name: str, to: str) -> list[str]:
+    """Draws a published figure.
+
+    Args:
+      name: a key of ``PUBLISHED``.
+      to: the folder for its files.
+
+    Returns:
+      The paths of the files.
+    """
+    published = PUBLISHED[name]
+    sources = [str(path) for path in published.sources]
+    return draw(published.figure, sources, to, published.against, file_name=f"figure-{name}")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Draws all of them; errors end the program with a message."""
+    del arguments
+    matplotlib.use("Agg")
+    try:
+        for name in PUBLISHED:
+            print(f"wrote {' '.join(redraw(name, flags.FLAGS.to))}", flush=True)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("to", str(PICTURES), "The folder for the files.")
+    app.run(main)
