@@ -7,8 +7,10 @@ training makes an optimizer of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import warnings
@@ -54,10 +56,7 @@ class Checkpoints:
             part.write_text(json.dumps(_digests(path)))
             part.replace(self._list(completed))
         except Exception as error:  # Orbax passes on the errors of several libraries
-            reason = error.strerror if isinstance(error, OSError) else None
-            raise OSError(
-                f"the checkpoint {path} cannot be written: {reason or _first_line(error)}"
-            ) from error
+            raise OSError(f"the checkpoint {path} cannot be written: {_reason(error)}") from error
         finally:
             self._remove_parts()
         for number in self._numbers()[:-_KEPT]:
@@ -158,6 +157,14 @@ def _digests(folder: pathlib.Path) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
     }
+
+
+def _reason(error: Exception) -> str:
+    """Says why something cannot be written, in the words of the system if they are there."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    known = (os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    return next((text for text in known if text in str(error)), _first_line(error))
 
 
 def _first_line(error: Exception) -> str:

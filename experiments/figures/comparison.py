@@ -55,7 +55,7 @@ def draw(runs: Sequence[Finished], title: str, *, differences_only: bool = False
         columns,
         figsize=(5.6 * columns, 3.9 * rows_of_panels),
         squeeze=False,
-        gridspec_kw={"wspace": 0.7, "hspace": 0.42},
+        gridspec_kw={"wspace": 0.8, "hspace": 0.42},
     )
     limits = panels.limits([(panel.curves, panel.baselines) for panel in layout])
     rows: Rows = []

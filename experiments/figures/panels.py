@@ -166,7 +166,7 @@ def _finish(axes: Any, curves: Curves, quantity: str) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=_MOST_TICKS))
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.03)
+    axes.margins(x=0.06)
 
 
 def caption(curves: Mapping[str, Curves], more: Sequence[str] = ()) -> str:
