@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,10 @@ from absl import logging
 from ntk_al import Network, Pool
 from ntk_al.types import PyTree
 
-FOLDER = "checkpoints"
+FOLDER = "run.checkpoints"
+"""In the work directory; only what has a name of Orbax or ours is ever removed from it."""
+
+_OWN = re.compile(r"\d+(\.json|\.part|\.orbax-checkpoint-tmp.*)?")
 
 _KEPT = 2  # the newest and, should that be damaged, the one before it
 
@@ -89,14 +93,18 @@ class Checkpoints:
                 self._remove(number)
                 warnings.warn(
                     f"the checkpoint {self._path(number)} is damaged and was removed, because "
-                    f"{error}; the one before it is used",
+                    f"{error}; the run goes on from an earlier one, or from its records",
                     stacklevel=2,
                 )
         return None, 0
 
     def remove(self) -> None:
-        """Removes all checkpoints, which a finished run does not need."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Removes all checkpoints: a finished run needs none, and a new one must see none."""
+        with contextlib.suppress(OSError):
+            for path in self._folder.iterdir():
+                if _OWN.fullmatch(path.name):
+                    _remove(path)
+            self._folder.rmdir()
 
     def _restore(self, number: int, like: Network, pool: Pool) -> Network:
         """Restores a network, or raises ValueError."""
@@ -136,13 +144,19 @@ class Checkpoints:
 
     def _remove_parts(self) -> None:
         """Removes what a process has left that was killed while writing."""
-        whole = {str(number) for number in self._numbers()}
+        numbers = map(str, self._numbers())
+        whole = {name for number in numbers for name in (number, f"{number}.json")}
         with contextlib.suppress(OSError):
             for path in self._folder.iterdir():
-                if path.is_dir() and path.name not in whole:
-                    shutil.rmtree(path, ignore_errors=True)
-                elif path.suffix == ".part":
-                    path.unlink()
+                if _OWN.fullmatch(path.name) and path.name not in whole:
+                    _remove(path)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
 
 
 def _tree(network: Network, labeled: np.ndarray) -> dict[str, PyTree]:

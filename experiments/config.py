@@ -205,6 +205,8 @@ class Config:
                     checks.one_of(field.name, name, choices)
             if least is not None and value is not None:
                 checks.at_least(field.name, value, least)
+        if self.workdir == "":
+            raise ValueError("workdir must be the name of a directory")
         if self.seed >= 2**32:
             raise ValueError(f"seed must be below 2^32, got {self.seed}")
         if not self.dataset.endswith(".npz"):

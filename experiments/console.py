@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import pathlib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -39,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _usage() -> str:
     commands = "\n".join(f"  {name:8}{what}" for name, (_, what) in COMMANDS.items())
+    flagfiles = sorted({path.name for path in pathlib.Path(_FLAGFILES).rglob("*.flags")})
     return f"""usage: ntk-al COMMAND [FLAGS]
 
 commands:
 {commands}
 
 "ntk-al COMMAND --help" describes the flags of a command. --flagfile=NAME reads flags from your own
-file, or from one of these: {", ".join(sorted(os.listdir(_FLAGFILES)))}"""
+file, or from one of these: {", ".join(flagfiles)}"""

@@ -67,7 +67,8 @@ def check_same(earlier: Sequence[dict[str, Any]], config: Config, data: str | No
         different.append("the dataset holds other examples")
     expected = [(name, cycle) for name in config.strategy for cycle in range(config.cycles)]
     found = [(record.get("strategy"), record.get("cycle")) for record in earlier]
-    if not different and found != expected[: len(found)]:
+    lists = all(isinstance(record.get("queried"), list) for record in earlier)
+    if not different and not (lists and found == expected[: len(found)]):
         different.append("its cycles are not those of one run")
     if different:
         raise FileExistsError(

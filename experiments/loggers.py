@@ -7,20 +7,23 @@ they leave is always whole.
 from __future__ import annotations
 
 import csv
+import glob
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from absl import flags
 
 from ntk_al._utils import extras
+from ntk_al.acquisition import STRATEGIES
 
 FIELDS = (
     "strategy", "scheme", "seed", "cycle", "num_labeled", "test_accuracy", "train_loss",
     "train_seconds", "query_seconds",
 )  # fmt: skip
 """The fields of a record that are logged."""
+
+_EVENTS = "events.out.tfevents.*"
 
 
 class Logger(Protocol):
@@ -37,9 +40,12 @@ class CsvLogger:
     """Writes ``metrics.csv``, with a row for each cycle."""
 
     def __init__(self, workdir: str) -> None:
-        self._file = open(  # noqa: SIM115  closed by close()
-            os.path.join(workdir, "metrics.csv"), "w", encoding="utf-8", newline=""
-        )
+        path = os.path.join(workdir, "metrics.csv")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8", errors="replace") as before:
+                if before.readline().strip() not in ("", ",".join(FIELDS)):
+                    raise FileExistsError(f"{path} is of another kind and would be replaced")
+        self._file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115  see close()
         self._writer = csv.DictWriter(self._file, FIELDS, extrasaction="ignore")
         self._writer.writeheader()
 
@@ -57,11 +63,11 @@ class TensorBoardLogger:
     """Writes event files into ``tensorboard/``, with one series for each strategy."""
 
     def __init__(self, workdir: str) -> None:
-        with extras.needed("--logger=tensorboard needs", "tensorboardX", extra="tensorboard"):
-            from tensorboardX import SummaryWriter
-        self._make = SummaryWriter
+        self._make = _summary_writer()
         self._folder = os.path.join(workdir, "tensorboard")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for strategy in STRATEGIES:  # events of these records that were written before
+            for path in glob.glob(os.path.join(glob.escape(self._folder), strategy, _EVENTS)):
+                os.remove(path)
         self._writers: dict[str, Any] = {}
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -79,6 +85,13 @@ class TensorBoardLogger:
             writer.close()
 
 
+def _summary_writer() -> Any:
+    with extras.needed("--logger=tensorboard needs", "tensorboardX", extra="tensorboard"):
+        from tensorboardX import SummaryWriter
+
+    return SummaryWriter
+
+
 LOGGERS: dict[str, Callable[[str], Logger]] = {"csv": CsvLogger, "tensorboard": TensorBoardLogger}
 """All loggers by name."""
 
@@ -92,6 +105,12 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
         "Write the records in this form, too; may be given several times.",
         flag_values=values,
     )
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises MissingExtraError if a library of a logger is not installed."""
+    if "tensorboard" in names:
+        _summary_writer()
 
 
 def start(names: Sequence[str], workdir: str, earlier: Sequence[Mapping[str, Any]]) -> list[Logger]:

@@ -64,6 +64,8 @@ def run(
         if metrics.earlier:
             continuation.check_same(metrics.earlier, config, digest)
             header = {}
+        else:
+            saved.remove()  # those of a run whose records were moved away
         beside = start_loggers(loggers, experiment.workdir, metrics.earlier)
         progress = Progress(config, len(metrics.earlier))
         try:

@@ -57,6 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     if flags.FLAGS.keep_compiled:
         compiled.keep(compiled.cache_dir())
     try:
+        loggers.check(flags.FLAGS.logger)
         experiment = preparation.prepare(
             command_line.to_config(), compiled.cache_dir(), resume=flags.FLAGS.resume
         )

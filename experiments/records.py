@@ -16,6 +16,8 @@ from . import lock
 
 METRICS = "metrics.jsonl"
 ACCURACY = "accuracy.png"
+SWEEP = "sweep.json"
+"""The definition of a sweep, in the directory that holds its runs."""
 CUT_OFF = "metrics.cut-off"
 """The name under which the part of a first line is kept."""
 
@@ -133,6 +135,8 @@ def check_free(workdir: str) -> None:
 def _check_free(workdir: str) -> None:
     if os.path.exists(workdir) and not os.path.isdir(workdir):
         raise FileExistsError(f"workdir {workdir} is a file")
+    if os.path.exists(os.path.join(workdir, SWEEP)):
+        raise FileExistsError(f"{workdir} is the directory of a sweep: choose another --workdir")
     path = os.path.join(workdir, METRICS)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(f"{path} is not a file: choose another --workdir")

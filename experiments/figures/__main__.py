@@ -51,7 +51,7 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Draws the figures that are named; errors end the program with a message."""
     names = arguments[1:]
-    known = "\n".join(f"  {name:10}{figure.about}" for name, figure in registry.FIGURES.items())
+    known = "\n".join(f"  {name:12}{figure.about}" for name, figure in registry.FIGURES.items())
     unknown = [name for name in names if name not in registry.FIGURES]
     if not names or unknown:
         what = f"unknown figure {unknown[0]!r}" if unknown else "name a figure"
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str]) -> None:
             paths = draw(name, values.workdir, values.to, values.against, values.unit)
         except (ValueError, OSError) as error:
             sys.exit(f"error: figure {name}: {error}")
+        except (KeyError, TypeError, IndexError) as error:
+            sys.exit(f"error: figure {name}: records or results are not what they were: {error!r}")
         print(f"wrote {' '.join(paths)}")
 
 
@@ -94,6 +96,7 @@ def draw(
     """
     figure = registry.FIGURES[name]
     sources = registry.sources(workdirs, against, unit)
+    figure.check(sources)
     number = f"Figure {name}: " if name[0].isdigit() else ""
     picture = figure.draw(sources, f"{number}{figure.about}")
     folder = to or (sources.folders or [os.path.dirname(workdirs[0]) or "."])[0]

@@ -82,7 +82,8 @@ def read(folders: Sequence[str]) -> list[Finished]:
 
     Raises:
       FileNotFoundError: if a folder has no records.
-      ValueError: if a file is damaged, or two folders hold the same run.
+      ValueError: if a file is damaged, two folders hold the same run, or runs on one dataset were
+        done on other examples.
     """
     found: list[Finished] = []
     for folder in folders:
@@ -94,6 +95,7 @@ def read(folders: Sequence[str]) -> list[Finished]:
             )
         found += runs
     seen: set[str] = set()
+    digests: dict[str, str | None] = {}
     for run in found:
         if not run.records:
             continue
@@ -101,6 +103,13 @@ def read(folders: Sequence[str]) -> list[Finished]:
         if text in seen:
             raise ValueError(f"the run {run.name} is there twice")
         seen.add(text)
+        digest = run.records[0].get("data_digest")
+        before = digests.setdefault(run.settings["dataset"], digest)
+        if digest != before:
+            raise ValueError(
+                f"the run {run.name} was done on other examples than the runs before it, although "
+                f"their dataset has the same name, {run.settings['dataset']}"
+            )
     return found
 
 
@@ -178,19 +187,16 @@ def _runs(folder: str) -> Iterator[Finished]:
                 failure = file.read().strip()
         if records.has_lines(own):
             for run in _split(name, records.read(own)):
-                yield dataclasses.replace(run, failure=failure)
+                yield dataclasses.replace(run, failure=None if run.is_complete else failure)
         elif failure is not None:
             yield Finished(name, {}, [], failure)
 
 
 def _in_order(folder: str) -> list[str]:
-    """Lists the runs of a sweep in the order of its definition, or all directories."""
+    """Lists directories, those of the definition of a sweep first and in its order."""
     names = sorted(os.listdir(folder))
-    try:
-        order = list(directory.read_definition(folder))
-    except FileNotFoundError:
-        return names
-    return [name for name in order if name in set(names)]
+    order = [name for name in directory.recorded(folder) if name in set(names)]
+    return list(dict.fromkeys([*order, *names]))
 
 
 def _split(name: str, lines: Sequence[dict[str, Any]]) -> Iterator[Finished]:

@@ -107,11 +107,12 @@ def _groups(labels: Sequence[str], strategies: Mapping[str, str]) -> list[list[s
 
 
 def _baselines(curves: Curves, strategies: Mapping[str, str]) -> dict[str, str]:
-    """Finds the baseline of each other method: random queries in batches, on the same problem."""
+    """Finds the baseline of each other method: random queries with the default settings."""
     found = [label for label in curves.strategies if strategies[label] == BASELINE]
     if not found:
         return {}
-    return {label: found[0] for label in curves.strategies if label not in found}
+    baseline = BASELINE if BASELINE in found else found[0]
+    return {label: baseline for label in curves.strategies if label != baseline}
 
 
 def about(
@@ -142,10 +143,10 @@ def about(
     unfinished = sum(not run.is_complete and run.failure is None for run in runs)
     if unfinished:
         notes.append(f"{unfinished} runs are not finished.")
-    drawn = {label for curves in problems.values() for label in curves.strategies}
-    missing = [m.label for m in methods if m.label not in drawn]
+    drawn = {(name, label) for name, curves in problems.items() for label in curves.strategies}
+    missing = [f"{m.label} on {m.problem}" for m in methods if (m.problem, m.label) not in drawn]
     if missing:
-        notes.append(f"Not drawn, because no run is finished: {', '.join(missing)}.")
+        notes.append(f"Not drawn, because too few runs are finished: {', '.join(missing)}.")
     return notes
 
 

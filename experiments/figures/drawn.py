@@ -40,6 +40,7 @@ def save(drawn: Drawn, folder: str, name: str) -> list[str]:
     Raises:
       OSError: if a file cannot be written.
     """
+    import matplotlib
     import matplotlib.pyplot as plt
 
     fields = list(dict.fromkeys(field for row in drawn.rows for field in row))
@@ -52,9 +53,11 @@ def save(drawn: Drawn, folder: str, name: str) -> list[str]:
             writer.writerows(drawn.rows)
 
     def write_picture(format: str, **options: Any) -> Callable[[str], None]:
-        return lambda path: drawn.figure.savefig(
-            path, format=format, bbox_inches="tight", **options
-        )
+        def write(path: str) -> None:
+            with matplotlib.rc_context({"svg.hashsalt": name}):  # names in an SVG are not random
+                drawn.figure.savefig(path, format=format, bbox_inches="tight", **options)
+
+        return write
 
     writers = {
         "png": write_picture("png", dpi=160),

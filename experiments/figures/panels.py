@@ -10,8 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..statistics import Curves, mean_interval
 from . import labels, style
-
-Rows = list[dict[str, Any]]
+from .drawn import Rows
 
 _MOST_TICKS = 8
 

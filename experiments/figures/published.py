@@ -10,10 +10,16 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import matplotlib
-from absl import app, flags
+from ntk_al._utils import extras
 
-from .__main__ import draw
+try:
+    with extras.needed("figures need", "absl-py, matplotlib and statsmodels", extra="experiments"):
+        import matplotlib
+        from absl import app, flags
+
+        from .__main__ import draw
+except extras.MissingExtraError as error:
+    sys.exit(f"error: {error}")
 
 _ROOT = pathlib.Path(__file__).absolute().parents[1]
 RESULTS = _ROOT / "results"
@@ -40,8 +46,12 @@ class Published:
 PUBLISHED = {
     "theory": Published("theory", (RESULTS / "theory",)),
     "fidelity": Published("fidelity", (_BENCHMARKS / "approximations.json",)),
+    "quick_look": Published("curves", (RESULTS / "quick_look",)),
     "2-digits": Published("2-digits", (RESULTS / "fig2_digits",)),
-    "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, greedy batch"),
+    "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
+    "table1-digits": Published(
+        "table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential, moving"
+    ),
 }
 """The published figures, by the names of their files."""
 

@@ -20,8 +20,7 @@ class Sources:
 
     Attributes:
       folders: directories of sweeps or runs.
-      results: the contents of result files of benchmarks and studies, by the name of the file, or
-        by its path below a directory.
+      results: the contents of result files of benchmarks and studies, by path.
       against: the method that tables compare with the others.
       unit: what tables pair, a key of ``statistics.UNITS``.
     """
@@ -37,24 +36,53 @@ class Sources:
             raise ValueError("this figure is drawn from a sweep: --workdir=DIRECTORY")
         return collected.read(self.folders)
 
-    def result(self, name: str, command: str) -> Any:
-        """Returns the content of a result file.
+    def all_results(self, name: str, command: str) -> list[Any]:
+        """Returns the contents of all result files of a name, at least one.
 
         Raises:
-          ValueError: if it was not given; the message says what makes it.
+          ValueError: if none was given; the message says what makes it.
         """
-        if name not in self.results:
+        found = [one for path, one in self.results.items() if os.path.basename(path) == name]
+        if not found:
             raise ValueError(f"this figure needs {name}, which `{command}` makes: --workdir=PATH")
-        return self.results[name]
+        return found
+
+    def result(self, name: str, command: str) -> Any:
+        """Returns the content of the one result file of a name.
+
+        Raises:
+          ValueError: if none or several were given.
+        """
+        found = self.all_results(name, command)
+        if len(found) > 1:
+            raise ValueError(f"this figure takes one {name}, and {len(found)} were given")
+        return found[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure: what it shows, the flagfile of its sweep if there is one, and how it is drawn."""
+    """A figure.
+
+    Attributes:
+      about: what it shows, for its title.
+      draw: draws it.
+      dataset: the dataset that its title names, if any.
+    """
 
     about: str
-    sweep: str | None
     draw: Callable[[Sources, str], Drawn]
+    dataset: str | None = None
+
+    def check(self, sources: Sources) -> None:
+        """Raises ValueError if the runs are on another dataset than the title says."""
+        if self.dataset is None:
+            return
+        for run in sources.runs():
+            found = run.settings.get("dataset", self.dataset)
+            if os.path.splitext(os.path.basename(found))[0] != self.dataset:
+                raise ValueError(
+                    f"it shows {self.dataset}, but {run.name} is on {found}: draw `curves` instead"
+                )
 
 
 def _compared(sources: Sources, title: str) -> Drawn:
@@ -84,32 +112,31 @@ def _fidelity(sources: Sources, title: str) -> Drawn:
 
 def _theory(sources: Sources, title: str) -> Drawn:
     command = "python -m experiments.studies"
-    sequential = sources.result("sequential_training.json", f"{command}.sequential_training")
-    first = sources.result("linearization.json", f"{command}.linearization")
-    others = [
-        result for name, result in sources.results.items() if name.endswith("/linearization.json")
-    ]
-    return theory.draw(sequential, [first, *others], title)
+    return theory.draw(
+        sources.result("sequential_training.json", f"{command}.sequential_training"),
+        sources.all_results("linearization.json", f"{command}.linearization"),
+        title,
+    )
 
 
 FIGURES = {
-    "curves": Figure("Accuracy of every method of a sweep", None, _compared),
-    "1a": Figure("Look-ahead beside retraining: time and accuracy", "fig1a", _cost),
-    "1b": Figure("Four ways to look ahead", "fig1b", _compared),
-    "2a": Figure("Strategies against random, SVHN", "fig2a", _differences),
-    "2b": Figure("Strategies against random, CIFAR10", "fig2b", _differences),
-    "2c": Figure("Strategies against random, CIFAR100", "fig2c", _differences),
-    "2-mnist": Figure("Strategies against random, MNIST", "fig2_mnist", _differences),
-    "2-digits": Figure("Strategies against random, digits", "fig2_digits", _differences),
-    "2-letter": Figure("Strategies against random, letters", "fig2_letter", _differences),
-    "2-satellite": Figure("Strategies against random, Satellite", "fig2_satellite", _differences),
-    "3a": Figure("One label at a time, or in batches", "fig3a", _compared),
-    "3b": Figure("Widths", "fig3b", _compared),
-    "3c": Figure("Criteria", "fig3c", _compared),
-    "summary": Figure("Areas and labels saved", None, _summary),
-    "table1": Figure("Is it better? Friedman and post-hoc tests", None, _table),
-    "theory": Figure("Theorem 3.1 and Eq. 9, by width", None, _theory),
-    "fidelity": Figure("Predicted and real changes", None, _fidelity),
+    "curves": Figure("Accuracy of every method of a sweep", _compared),
+    "1a": Figure("Look-ahead beside retraining: time and accuracy", _cost),
+    "1b": Figure("Four ways to look ahead", _compared),
+    "2a": Figure("Strategies against random, SVHN", _differences, "svhn"),
+    "2b": Figure("Strategies against random, CIFAR10", _differences, "cifar10"),
+    "2c": Figure("Strategies against random, CIFAR100", _differences, "cifar100"),
+    "2-mnist": Figure("Strategies against random, MNIST", _differences, "mnist"),
+    "2-digits": Figure("Strategies against random, digits", _differences, "digits"),
+    "2-letter": Figure("Strategies against random, letters", _differences, "letter"),
+    "2-satellite": Figure("Strategies against random, Satellite", _differences, "satellite"),
+    "3a": Figure("One label at a time, or in batches", _compared),
+    "3b": Figure("Widths", _compared),
+    "3c": Figure("Criteria", _compared),
+    "summary": Figure("Areas and labels saved", _summary),
+    "table1": Figure("Is it better? Friedman and post-hoc tests", _table),
+    "theory": Figure("Theorem 3.1 and Eq. 9, by width", _theory),
+    "fidelity": Figure("Predicted and real changes", _fidelity),
 }
 """All figures. The numbers are those of the paper."""
 
@@ -129,13 +156,13 @@ def sources(paths: Sequence[str], against: str, unit: str) -> Sources:
     folders, results = [], {}
     for path in paths:
         if not os.path.isdir(path):
-            results[os.path.basename(path)] = _read(path)
+            results[path] = _read(path)
             continue
         folders.append(path)
         for place in (path, os.path.join(path, "*")):
             for found in sorted(glob.glob(os.path.join(place, "*.json"))):
                 if os.path.basename(found) != directory.DEFINITION:
-                    results[os.path.relpath(found, path)] = _read(found)
+                    results[found] = _read(found)
     return Sources(folders, results, against, unit)
 
 

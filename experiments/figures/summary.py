@@ -77,7 +77,7 @@ def _rows(curves: Curves) -> Rows:
         if method != baseline:
             test = tests[method]
             more = labels_saved(curves, baseline, method)  # than random has, for its accuracy
-            above = curves.of(method).mean(0) > curves.of(baseline).mean(0)
+            above = np.round(curves.of(method).mean(0) - curves.of(baseline).mean(0), 12) > 0
             row |= {
                 "difference": round(-100 * test.difference, 3),
                 "difference_low": round(-100 * test.high, 3),
@@ -85,11 +85,13 @@ def _rows(curves: Curves) -> Rows:
                 "p": float(f"{test.p:.3g}"),
                 "p_holm": float(f"{test.p_holm:.3g}"),
                 "cycles_above": int(above[1:].sum()),
-                "labels_saved": round(0 - float(more.saved[-1]), 1),
-                "labels_saved_low": round(0 - float(more.high[-1]), 1),
-                "labels_saved_high": round(0 - float(more.low[-1]), 1),
-                "never_reached": bool(more.at_least[-1]),
             }
+            if not more.at_least[-1]:  # the method reaches what random reaches at the end
+                row |= {
+                    "labels_saved": round(0 - float(more.saved[-1]), 1),
+                    "labels_saved_low": round(0 - float(more.high[-1]), 1),
+                    "labels_saved_high": round(0 - float(more.low[-1]), 1),
+                }
         rows.append(row)
     return rows
 
@@ -99,14 +101,15 @@ def _cells(row: dict[str, Any], num_cycles: int) -> list[str]:
     cells = [row["method"], f"{row['accuracy']:.1f} ± {half:.1f}", f"{row['area']:.2f}"]
     if "difference" not in row:
         return [*cells, *["–"] * 5]
-    saved, low, high = (
-        "?" if np.isinf(row[name]) else str(round(row[name]))
-        for name in ("labels_saved", "labels_saved_low", "labels_saved_high")
-    )
+    saved = "none"
+    if "labels_saved" in row:
+        ends = [row[f"labels_saved_{end}"] for end in ("low", "high")]
+        low, high = ("?" if np.isinf(end) else str(round(end)) for end in ends)
+        saved = f"{round(row['labels_saved'])} ({low} to {high})"
     return [
         *cells,
         f"{row['difference']:+.2f} ({row['difference_low']:+.2f} to {row['difference_high']:+.2f})",
         *(f"{row[name]:.2g}" if row[name] >= 1e-4 else "<0.0001" for name in ("p", "p_holm")),
         f"{row['cycles_above']} of {num_cycles - 1}",
-        "none" if row["never_reached"] else f"{saved} ({low} to {high})",
+        saved,
     ]

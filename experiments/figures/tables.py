@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ..statistics import Curves, Table, detectable_difference, table
-from . import collected, pages
+from . import collected, comparison, pages
 from .collected import Finished
 from .drawn import Drawn, Rows
 
@@ -36,26 +36,33 @@ def draw(runs: Sequence[Finished], title: str, *, against: str, unit: str) -> Dr
     """
     methods = collected.methods(runs)
     problems = _of_shared_methods(collected.curves(methods))
-    if not problems:
-        raise ValueError("no two methods have finished the same seeds")
     result = table(problems, against, unit)
     rows, cells = _rows(result, problems, against)
     figure = pages.draw_table(_COLUMNS, cells)
-    notes = [_friedman(result), _what(result, problems), *collected.failures(runs)]
+    notes = [
+        _friedman(result),
+        _what(result, problems),
+        *comparison.about(runs, problems, methods),
+        *collected.failures(runs),
+    ]
     pages.finish(figure, title, notes)
     return Drawn(figure, rows, notes)
 
 
 def _of_shared_methods(problems: dict[str, Curves]) -> dict[str, Curves]:
-    shared = (
-        [
-            label
-            for label in next(iter(problems.values())).strategies
-            if all(label in curves.strategies for curves in problems.values())
-        ]
-        if problems
-        else []
-    )
+    """Keeps the methods that every problem has.
+
+    Raises:
+      ValueError: if there are fewer than two.
+    """
+    lists = [curves.strategies for curves in problems.values()]
+    shared = [label for label in lists[0] if all(label in own for own in lists)] if lists else []
+    if len(shared) < 2:
+        found = "; ".join(f"{name}: {', '.join(c.strategies)}" for name, c in problems.items())
+        raise ValueError(
+            "a table needs two methods with the same settings and finished seeds on every problem; "
+            f"found {found or 'none'}"
+        )
     return {name: curves.select(shared) for name, curves in problems.items()}
 
 

@@ -37,6 +37,8 @@ def draw(sequential: dict[str, Any], linearizations: Sequence[dict[str, Any]], t
     ]:
         if not isinstance(result, dict) or result.get("definition", {}).get("study") != name:
             raise ValueError(f"these are not results of studies.{name}")
+    if not all(row for result in (sequential, *linearizations) for row in [rows(result)]):
+        raise ValueError("a study has no finite width yet")
     number = 1 + len(linearizations)
     figure, panels = plt.subplots(
         1, number, figsize=(5.2 * number, 4.0), gridspec_kw={"wspace": 0.6}

@@ -18,9 +18,10 @@ from typing import Any
 from absl import app, flags, logging
 from absl.flags import FlagValues
 
+from ntk_al._utils import extras
 from ntk_al.training import DivergedError
 
-from .. import stopping
+from .. import files, stopping
 from ..lock import Lock
 from . import scaling
 from .networks import Settings
@@ -113,7 +114,7 @@ def complete(
             if case not in done:
                 row = study.row(*case, settings)
                 found = result(study, settings, [*found["rows"], row])
-                _write(path, found)
+                files.write(path, json.dumps(found, indent=1, allow_nan=False) + "\n")
                 show(row)
     return found
 
@@ -158,7 +159,7 @@ def main(study: Study) -> None:
         stopping.install(f"the rows that were completed are in {flags.FLAGS.workdir}")
         try:
             run(study, flags.FLAGS)
-        except (ValueError, OSError, DivergedError) as error:
+        except (ValueError, OSError, DivergedError, extras.MissingExtraError) as error:
             sys.exit(f"error: {error}")
 
     logging.set_verbosity(logging.WARNING)
@@ -189,16 +190,6 @@ def _rows_before(path: str, empty: dict[str, Any]) -> list[Row]:
             f"{empty['definition']}. Nothing was changed: choose another --workdir"
         )
     return rows
-
-
-def _write(path: str, found: dict[str, Any]) -> None:
-    """Replaces the file as a whole, so that a kill leaves the rows of before or those of now."""
-    with open(path + ".tmp", "w", encoding="utf-8") as file:
-        json.dump(found, file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".tmp", path)
 
 
 def _show(row: Row) -> None:

@@ -23,7 +23,7 @@ try:
     with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
         from absl import app, flags
 
-        from .. import command_line, compiled, loggers, records
+        from .. import command_line, compiled, lock, loggers, records
         from . import directory, display, execution, grid
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
@@ -46,8 +46,8 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_bool(
         "list",
         False,
-        "Print each run that is not finished as a command line of its own, and do nothing. Runs "
-        "that are done elsewhere join by their directory.",
+        "Print each run that is not finished as a command line of its own, and do none. Runs that "
+        "are done elsewhere join by their directory.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -63,31 +63,40 @@ def main(arguments: Sequence[str]) -> None:
     try:
         if not values.workdir:
             raise ValueError("a sweep needs a directory: --workdir=runs/NAME")
-        runs = grid.runs(values, values.workdir)
-        if values.list:
-            _list(runs)
-            return
+        loggers.check(values.logger)
+        first = next(iter(directory.recorded(values.workdir).values()), None)
+        runs = grid.runs(values, values.workdir, first)
+        lock.check_not_held(values.workdir)
         runs = directory.enter(values.workdir, runs, values.extend)
+        if values.list:
+            _list(runs, [f"--logger={name}" for name in values.logger])
+            return
+        held = lock.Lock(values.workdir)
     except _REFUSED as error:
         sys.exit(f"error: {error}")
     stopping.install(f"the same command goes on with the cycles that are in {values.workdir}")
     try:
         failed = _do(runs, values)
-    except OSError as error:  # of the sweep itself, such as a full disk
+    except OSError as error:  # of the sweep itself, such as a terminal that is gone
         sys.exit(f"error: {error}")
+    finally:
+        held.release()
     if failed:
         sys.exit(f"error: {failed} of {len(runs)} runs failed; each has a {directory.FAILED}")
     print(f"all {len(runs)} runs of {values.workdir} are finished")
 
 
-def _list(runs: Sequence[grid.Run]) -> None:
+def _list(runs: Sequence[grid.Run], more: Sequence[str]) -> None:
     for run in runs:
         if not directory.is_finished(run):
-            print(grid.command(run))
+            print(grid.command(run, more))
 
 
 def _do(runs: Sequence[grid.Run], values: flags.FlagValues) -> int:
     """Does the runs that are not finished, and returns how many failed."""
+    for run in runs:
+        if directory.is_finished(run):
+            directory.note_failure(run, None)
     done = {
         run.name: records.read(str(run.config.workdir)) if directory.num_done(run) else []
         for run in runs
@@ -109,6 +118,7 @@ def _do(runs: Sequence[grid.Run], values: flags.FlagValues) -> int:
             ),
             shown.record,
             end,
+            directory.digests(runs),
         )
     finally:
         shown.close()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import continuation, records
+from .. import continuation, files, records
 from ..definition import completed, settings
 from .grid import Run
 
-DEFINITION = "sweep.json"
+DEFINITION = records.SWEEP
 FAILED = "failed.txt"
 """In the directory of a run: why it ended early."""
 
@@ -53,22 +54,48 @@ def enter(workdir: str, runs: Sequence[Run], extend: bool) -> list[Run]:
       OSError: if the definition cannot be written.
       ValueError: if a file there is damaged.
     """
-    earlier: dict[str, dict[str, Any]] = {}
-    if os.path.exists(os.path.join(workdir, DEFINITION)):
-        earlier = read_definition(workdir)
+    if os.path.exists(os.path.join(workdir, records.METRICS)):
+        raise FileExistsError(
+            f"{workdir} holds a single run, or a sweep that was gathered. Nothing was changed: "
+            "choose another --workdir, or make one of it by experiments.sweep.gather --back."
+        )
+    earlier = recorded(workdir)
+    if earlier:
         runs = _with_known_names(workdir, runs, earlier)
         _check_same(workdir, runs, earlier, extend)
-    elif os.path.exists(os.path.join(workdir, records.METRICS)):
-        raise FileExistsError(
-            f"{workdir} holds a single run. Nothing was changed: choose another --workdir."
-        )
     for run in runs:
         if records.has_lines(str(run.config.workdir)):
             continuation.check_same(records.read(str(run.config.workdir)), run.config)
+    digests(runs)
     now = {run.name: settings(run.config) for run in runs}
     if {**earlier, **now} != earlier:
         _write(workdir, {**earlier, **now})
     return list(runs)
+
+
+def recorded(workdir: str) -> dict[str, dict[str, Any]]:
+    """Returns the settings of each run of the sweep that a directory holds, if any."""
+    if os.path.exists(os.path.join(workdir, DEFINITION)):
+        return read_definition(workdir)
+    return {}
+
+
+def digests(runs: Sequence[Run]) -> dict[str, str]:
+    """Returns the digest of each dataset, as far as there are records that tell.
+
+    Raises:
+      FileExistsError: if runs on one dataset hold other examples, so that they cannot be compared.
+    """
+    found: dict[str, str] = {}
+    for run in runs:
+        lines = records.read(str(run.config.workdir)) if num_done(run) else [{}]
+        digest = lines[0].get("data_digest")
+        if digest is not None and found.setdefault(run.config.dataset, digest) != digest:
+            raise FileExistsError(
+                f"{run.config.workdir} was done on other examples than the runs before it, also of "
+                f"{run.config.dataset}: they cannot be compared, so move one of them away"
+            )
+    return found
 
 
 def num_done(run: Run) -> int:
@@ -83,14 +110,17 @@ def is_finished(run: Run) -> bool:
 
 
 def note_failure(run: Run, reason: str | None) -> None:
-    """Writes why a run failed into its directory, or removes what is written there."""
+    """Writes why a run failed into its directory, or removes what is written there.
+
+    If that is not possible, such as on a full disk, it is left: the reason is also shown.
+    """
     path = os.path.join(str(run.config.workdir), FAILED)
-    if reason is not None:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(reason.rstrip() + "\n")
-    elif os.path.exists(path):
-        os.remove(path)
+    with contextlib.suppress(OSError):
+        if reason is not None:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            files.write(path, reason.rstrip() + "\n")
+        elif os.path.exists(path):
+            os.remove(path)
 
 
 def _with_known_names(
@@ -123,9 +153,9 @@ def _check_same(
         return
     before, after = _values(earlier.values()), _values(now.values())
     differ = [
-        f"{name}: {before[name]} there, {after[name]} now"
-        for name in after
-        if before.get(name) != after[name]
+        f"{name}: {_listed(before.get(name))} there, {_listed(after.get(name))} now"
+        for name in dict.fromkeys([*after, *before])
+        if set(before.get(name, ())) != set(after.get(name, ()))
     ]
     advice = "choose another --workdir"
     if not gone:
@@ -141,14 +171,18 @@ def _check_same(
     )
 
 
-def _values(runs: Any) -> dict[str, str]:
+def _values(runs: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
     """Lists the values that each setting takes, as text."""
     found: dict[str, dict[str, None]] = {}
     for own in runs:
         for name, value in own.items():
             text = ",".join(value) if isinstance(value, list) else str(value)
             found.setdefault(name, {})[text] = None
-    return {name: ",".join(texts) for name, texts in found.items()}
+    return {name: list(texts) for name, texts in found.items()}
+
+
+def _listed(values: list[str] | None) -> str:
+    return "no such setting" if values is None else ",".join(values)
 
 
 def _write(workdir: str, runs: dict[str, dict[str, Any]]) -> None:
@@ -163,14 +197,10 @@ def _write(workdir: str, runs: dict[str, dict[str, Any]]) -> None:
         name: {key: value for key, value in all_of_it.items() if key not in shared}
         for name, all_of_it in runs.items()
     }
+    lines = ",\n".join(f"    {json.dumps(n)}: {json.dumps(s)}" for n, s in own.items())
     path = os.path.join(workdir, DEFINITION)
     try:
         os.makedirs(workdir, exist_ok=True)
-        lines = ",\n".join(f"    {json.dumps(n)}: {json.dumps(s)}" for n, s in own.items())
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            file.write(f'{{\n  "shared": {json.dumps(shared)},\n  "runs": {{\n{lines}\n  }}\n}}\n')
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path + ".part", path)
     except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+        raise OSError(f"the directory {workdir} cannot be made: {error.strerror}") from error
+    files.write(path, f'{{\n  "shared": {json.dumps(shared)},\n  "runs": {{\n{lines}\n  }}\n}}\n')

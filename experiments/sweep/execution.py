@@ -10,6 +10,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ def execute(
     options: Options,
     on_record: OnRecord,
     on_end: Callable[[Run, str | None], None],
+    digests: dict[str, str],
 ) -> None:
     """Does runs in order. A run that fails is noted in its directory, and the others go on.
 
@@ -49,27 +51,42 @@ def execute(
       options: how they are done.
       on_record: called after each cycle with the run and its record.
       on_end: called after each run with the reason why it failed, or ``None``.
+      digests: the digest of each dataset, as far as known; a run on other examples fails.
+
+    Raises:
+      Exception: what a callback raised, after all processes were ended.
     """
-    idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
-    for _ in range(options.jobs):
-        idle.put(None)
+    waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
+    for run in runs:
+        waiting.put(run)
+    workers: list[_Worker] = []
+    failed = threading.Event()
 
-    def do(run: Run) -> None:
-        worker = idle.get() or _Worker()
-        reason = worker.do(run, options, on_record)
-        idle.put(worker if worker.is_alive() else None)
-        directory.note_failure(run, reason)
-        on_end(run, reason)
-
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as threads:
+    def work() -> None:
+        worker: _Worker | None = None
         try:
-            for done in [threads.submit(do, run) for run in runs]:
-                done.result()
+            while not failed.is_set():
+                run = waiting.get_nowait()
+                if worker is None or not worker.is_alive():
+                    workers.append(worker := _Worker())
+                reason = worker.do(run, options, on_record, digests)
+                if not failed.is_set():
+                    directory.note_failure(run, reason)
+                    on_end(run, reason)
+        except queue.Empty:
+            return
         except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
+            failed.set()
+            for other in workers:
+                other.close()
             raise
-    for _ in range(options.jobs):
-        if (worker := idle.get()) is not None:
+
+    try:
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as threads:
+            for done in [threads.submit(work) for _ in range(min(options.jobs, len(runs)))]:
+                done.result()
+    finally:
+        for worker in workers:
             worker.close()
 
 
@@ -88,7 +105,9 @@ class _Worker:
             text=True,
         )
 
-    def do(self, run: Run, options: Options, on_record: OnRecord) -> str | None:
+    def do(
+        self, run: Run, options: Options, on_record: OnRecord, digests: dict[str, str]
+    ) -> str | None:
         """Does a run, and returns why it failed, or ``None``."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -97,17 +116,20 @@ class _Worker:
             "cache_dir": options.cache_dir,
             "keep_compiled": options.keep_compiled,
             "loggers": list(options.loggers),
+            "data_digest": digests.get(run.config.dataset),
         }
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             for line in self._process.stdout:
                 answer = json.loads(line)
-                if "record" in answer:
+                if "data_digest" in answer:
+                    digests.setdefault(run.config.dataset, answer["data_digest"])
+                elif "record" in answer:
                     on_record(run, answer["record"])
                 else:
                     return answer.get("failed")
-        except BrokenPipeError:
+        except (BrokenPipeError, json.JSONDecodeError):  # it ended, perhaps within a line
             pass
         return _how_it_ended(self._process.wait())
 
@@ -116,9 +138,8 @@ class _Worker:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Lets the process end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """Ends the process; what it has written is whole."""
+        self._process.kill()
         self._process.wait()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import app, flags
 
-from .. import records
+from .. import files, records
 from ..definition import PLACES
 from . import directory
 
@@ -33,20 +33,25 @@ def gather(workdir: str, to: str) -> int:
       The number of runs that were gathered, finished or failed.
 
     Raises:
+      FileExistsError: if the folder holds the records of a run.
       FileNotFoundError: if the directory has no definition.
       OSError: if a file cannot be written.
-      ValueError: if a file is damaged, or no run has ended.
+      ValueError: if a file is damaged, no run has ended, or the folder is the directory itself.
     """
     definition = directory.read_definition(workdir)
     runs = {name: list(_lines(workdir, name, own)) for name, own in definition.items()}
     ended = {name: lines for name, lines in runs.items() if lines}
     if not ended:
         raise ValueError(f"no run of {workdir} has ended")
+    if records.has_lines(to) and "run" not in records.read(to)[0]:
+        raise FileExistsError(f"{to} holds the records of a run: choose another --to")
+    if os.path.exists(to) and os.path.samefile(workdir, to):
+        raise ValueError("--to must not be the directory of the sweep itself")
     os.makedirs(to, exist_ok=True)
     with open(os.path.join(workdir, directory.DEFINITION), encoding="utf-8") as file:
-        _replace(os.path.join(to, directory.DEFINITION), file.read())
+        files.write(os.path.join(to, directory.DEFINITION), file.read())
     text = "".join(json.dumps(line) + "\n" for lines in ended.values() for line in lines)
-    _replace(os.path.join(to, records.METRICS), text)
+    files.write(os.path.join(to, records.METRICS), text)
     return len(ended)
 
 
@@ -80,9 +85,9 @@ def scatter(gathered: str, workdir: str) -> int:
     for name, lines in runs.items():
         os.makedirs(os.path.join(workdir, name))
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        _replace(os.path.join(workdir, name, records.METRICS), text)
+        files.write(os.path.join(workdir, name, records.METRICS), text)
     with open(os.path.join(gathered, directory.DEFINITION), encoding="utf-8") as file:
-        _replace(os.path.join(workdir, directory.DEFINITION), file.read())
+        files.write(os.path.join(workdir, directory.DEFINITION), file.read())
     return len(runs)
 
 
@@ -100,15 +105,6 @@ def _lines(workdir: str, name: str, settings: dict[str, Any]) -> Iterator[dict[s
             config = {k: v for k, v in record["config"].items() if k not in PLACES}
             record = {"run": name, **record, "config": config}
         yield record
-
-
-def _replace(path: str, text: str) -> None:
-    try:
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(path + ".part", path)
-    except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def main(arguments: Sequence[str]) -> None:

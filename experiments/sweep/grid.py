@@ -66,12 +66,16 @@ def define_all(values: flags.FlagValues = flags.FLAGS) -> None:
     )
 
 
-def runs(values: flags.FlagValues, workdir: str) -> list[Run]:
+def runs(
+    values: flags.FlagValues, workdir: str, first: Mapping[str, Any] | None = None
+) -> list[Run]:
     """Makes the runs of a sweep: all combinations of the values of its flags, then ``--also``.
 
     Args:
       values: parsed flags of ``define_all``.
       workdir: the directory of the sweep.
+      first: the settings of the first run that the directory has. Names say what differs from it;
+        by default, from the first run of these.
 
     Raises:
       TypeError: if a value has the wrong type.
@@ -83,11 +87,16 @@ def runs(values: flags.FlagValues, workdir: str) -> list[Run]:
     combinations = [one for block in blocks for one in _combinations(block)]
     # All runs of a seed come before the next seed, so that an unfinished sweep can be compared.
     combinations.sort(key=lambda one: one.get("seed", Config().seed))
-    return _named(combinations, workdir, values["data_dir"].value)
+    return _named(combinations, workdir, values["data_dir"].value, first)
 
 
-def command(run: Run) -> str:
-    """Returns the command line that does one run, for schedulers of clusters."""
+def command(run: Run, more: Sequence[str] = ()) -> str:
+    """Returns the command line that does one run, for schedulers of clusters.
+
+    Args:
+      run: the run.
+      more: flags that are no settings.
+    """
     defaults = settings(Config())
     given = {
         name: value
@@ -98,7 +107,8 @@ def command(run: Run) -> str:
         given["data_dir"] = run.config.data_dir
     given["workdir"] = run.config.workdir
     parts = [f"--{name}={_text(value)}" for name, value in given.items()]
-    return shlex.join(["python", "-m", "experiments.main", "--resume", *parts])
+    module = f"{__package__.rpartition('.')[0]}.main"  # an installed copy has another name
+    return shlex.join(["python", "-m", module, "--resume", *parts, *more])
 
 
 def _parse_also(text: str) -> dict[str, list[str]]:
@@ -141,7 +151,10 @@ def _values(name: str, given: Sequence[str]) -> list[Any]:
         if span is not None and int in kinds:
             first, last = map(int, span.groups())
             if last - first >= _MOST_RUNS or first > last:
-                raise ValueError(f"--{name}={text}: a range is first..last, first <= last")
+                raise ValueError(
+                    f"--{name}={text}: a range is first..last, with first <= last and at most "
+                    f"{_MOST_RUNS} numbers"
+                )
             found += range(first, last + 1)
         elif text == "default" and type(None) in kinds:
             found.append(None)
@@ -161,14 +174,17 @@ def _value(name: str, text: str, kinds: set[Any]) -> Any:
         raise ValueError(f"--{name}={text}: {error}") from error
 
 
-def _named(combinations: list[dict[str, Any]], workdir: str, data_dir: str | None) -> list[Run]:
-    configs: list[Config] = []
+def _named(
+    combinations: list[dict[str, Any]],
+    workdir: str,
+    data_dir: str | None,
+    first: Mapping[str, Any] | None,
+) -> list[Run]:
+    configs: dict[Config, None] = {}  # settings of two blocks may meet
     for chosen in combinations:
         strategies = (chosen["strategy"],) if "strategy" in chosen else Config().strategy
-        config = Config(**{**chosen, "strategy": strategies, "data_dir": data_dir})
-        if config not in configs:  # settings of two blocks may meet
-            configs.append(config)
-    first = settings(configs[0])
+        configs[Config(**{**chosen, "strategy": strategies, "data_dir": data_dir})] = None
+    first = first or settings(next(iter(configs)))
     found, taken = [], set()
     for config in configs:
         name = _name(settings(config), first)

@@ -26,6 +26,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep decides what an interrupt means
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # A log must be whole however the process ends.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     while True:
@@ -60,6 +62,12 @@ def _run(request: dict[str, Any], answers: Any) -> dict[str, Any]:
         config = Config(**settings)
         _log_into(str(config.workdir))
         experiment = preparation.prepare(config, request["cache_dir"], resume=True)
+        digest = experiment.dataset.digest()
+        if request["data_digest"] not in (None, digest):
+            raise ValueError(
+                f"the dataset {config.dataset} holds other examples than in runs that are done"
+            )
+        _say(answers, {"data_digest": digest})
         loop.run(
             experiment,
             picture=False,

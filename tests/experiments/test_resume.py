@@ -102,7 +102,7 @@ def test_a_flipped_bit_is_said_and_earlier_weights_are_used(tmp_path, dataset, w
     assert numbers(tmp_path) == [3, 4]
     for number in damaged:
         flip_a_byte(tmp_path, number)
-    with pytest.warns(UserWarning, match=r"checkpoints/. is damaged and was removed, because its"):
+    with pytest.warns(UserWarning, match=r"checkpoints/. is damaged and was removed"):
         run(tmp_path, dataset, resume=True)
     assert repeatable(tmp_path) == whole
 
@@ -125,6 +125,16 @@ def test_a_line_that_was_cut_off_is_written_anew(tmp_path, dataset, whole, rest)
     path.write_bytes(path.read_bytes().rstrip(b"\n") + (b"\n" + rest if rest else b""))
     run(tmp_path, dataset, resume=True)
     assert repeatable(tmp_path) == whole
+
+
+def test_folders_of_others_are_left_alone(tmp_path, dataset):
+    """But not the checkpoints of a run whose records were moved away."""
+    stop_after(tmp_path, dataset, 3)
+    own = tmp_path / checkpoints.FOLDER
+    (own / "best_model").mkdir()
+    (tmp_path / records.METRICS).unlink()
+    run(tmp_path, dataset)
+    assert os.listdir(own) == ["best_model"]
 
 
 def test_a_finished_run_is_left_as_it_is(tmp_path, dataset):

@@ -43,9 +43,30 @@ def test_settings_of_training_make_problems_of_their_own(tmp_path):
     }  # fmt: skip
 
 
+def test_other_examples_under_one_name_are_not_compared(tmp_path):
+    write_run(tmp_path, [0.5], strategy=("random",), seed=0, digest="a")
+    write_run(tmp_path, [0.5], strategy=("mlmoc",), seed=0, digest="b")
+    with pytest.raises(ValueError, match="random-seed=0 was done on other examples"):
+        collected.read([str(tmp_path)])
+
+
+def test_a_run_that_failed_once_and_was_finished_then_is_no_failure(tmp_path):
+    write_run(tmp_path, [0.5, 0.6], strategy=("random",), seed=0, failed="killed")
+    assert not collected.failures(collected.read([str(tmp_path)]))
+
+
+def test_runs_that_a_definition_does_not_name_are_read_too(tmp_path):
+    write_small(tmp_path)
+    (tmp_path / "sweep.json").write_text('{"shared": {}, "runs": {"margin-seed=0": {}}}')
+    methods = collected.methods(collected.read([str(tmp_path)]))
+    assert methods[0].label == "margin"
+    assert arranged(tmp_path)["digits"].seeds.tolist() == [0, 1, 2]
+
+
 def test_datasets_with_one_file_name_are_not_taken_for_one(tmp_path):
     for folder in ("a", "b"):
-        write_run(tmp_path, [0.5], strategy=("mlmoc",), dataset=f"{folder}/mine.npz")
+        given = {"strategy": ("mlmoc",), "dataset": f"{folder}/mine.npz"}
+        write_run(tmp_path, [0.5], name=folder, **given)
     assert set(arranged(tmp_path)) == {"a/mine.npz", "b/mine.npz"}
 
 

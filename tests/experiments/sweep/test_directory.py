@@ -78,6 +78,22 @@ def test_what_is_done_elsewhere_counts(tmp_path):
     assert not directory.is_finished(second)
 
 
+def test_runs_on_other_examples_are_not_mixed(tmp_path):
+    for seed, digest in enumerate("ab"):
+        given = {"strategy": ("random",), "seed": seed, "digest": digest}
+        write_run(tmp_path, [0.5, 0.6], **given)
+    with pytest.raises(FileExistsError, match="was done on other examples than the runs before"):
+        enter(tmp_path, "--strategy=random", "--seed=0..1", "--cycles=2", "--query_size=10")
+
+
+def test_new_runs_are_named_by_what_differs_from_the_first_that_was_there(tmp_path):
+    enter(tmp_path, "--strategy=random", "--width=32")
+    first = next(iter(directory.recorded(str(tmp_path)).values()))
+    arguments = ("--strategy=random", "--width=64,32")
+    found = directory.enter(str(tmp_path), runs(*arguments, workdir="x", first=first), True)
+    assert sorted(run.name for run in found) == ["random-seed=0", "random-width=64-seed=0"]
+
+
 def test_a_failure_is_noted_until_the_run_succeeds(tmp_path):
     run = enter(tmp_path, *GIVEN)[0]
     directory.note_failure(run, "no memory")

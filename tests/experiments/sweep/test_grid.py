@@ -14,11 +14,11 @@ from experiments.sweep import grid
 SWEEPS = sorted(path.name for path in (command_line.SWEEP_DIR).iterdir())
 
 
-def runs(*arguments, workdir="sweep"):
+def runs(*arguments, workdir="sweep", first=None):
     values = flags.FlagValues()
     grid.define_all(values)
     values(["sweep", *arguments])
-    return grid.runs(values, workdir)
+    return grid.runs(values, workdir, first)
 
 
 def chosen(found, *names):

@@ -109,9 +109,11 @@ def test_a_sweep_that_is_killed_leaves_no_process_and_goes_on(tmp_path, data, fi
         command(tmp_path, data, "--jobs=2"), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     wait_until(lambda: list(tmp_path.glob("*/metrics.jsonl")))
+    workers = children(process.pid)
+    assert len(workers) == 2
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not list(tmp_path.glob("*/run.lock")) or not holders(tmp_path))
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
     assert sweep(tmp_path, data, "--jobs=2").returncode == 0
     assert accuracies(tmp_path) == accuracies(finished[0])
 
@@ -162,10 +164,11 @@ def test_a_wrong_command_line_is_explained_without_a_traceback(arguments, messag
     assert "Traceback" not in done.stderr
 
 
-def holders(folder):
-    """Processes that work for a sweep in a folder."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if str(folder) in line]
+def children(pid):
+    """The processes that a process has started."""
+    command = ["ps", "--ppid", str(pid), "-o", "pid="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(line) for line in listed.stdout.split()]
 
 
 def wait_until(condition, patience=120):
