@@ -10,6 +10,7 @@ from absl import flags
 from experiments import command_line
 from experiments.definition import settings
 from experiments.sweep import grid
+from experiments.sweep.__main__ import define
 
 SWEEPS = sorted(path.name for path in (command_line.SWEEP_DIR).iterdir())
 
@@ -119,8 +120,7 @@ def test_flags_that_make_no_sweep_are_refused(arguments, message):
 @pytest.mark.quick
 def test_every_flagfile_of_a_sweep_makes_runs_and_says_what_they_cost(name):
     values = flags.FlagValues()
-    grid.define_all(values)
-    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    define(values)
     values(command_line.find_flagfiles(["sweep", f"--flagfile={name}"]))
     found = grid.runs(values, values.workdir)
     assert len({run.config.seed for run in found}) >= 5
