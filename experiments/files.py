@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Replaces a file, so that whatever ends the process leaves the old content or the new.
+
+    Args:
+      path: the file.
+
+    Yields:
+      The path of a file to write instead. It takes the place of ``path`` if no error is raised.
+
+    Raises:
+      OSError: if the file cannot be written; the message names it.
+    """
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(part)
 
 
 def write(path: str, text: str) -> None:
-    """Replaces a file, so that whatever ends the process leaves the old content or the new.
+    """Replaces a file by a text, as a whole.
 
     Raises:
       OSError: if it cannot be written; the message names the file.
     """
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(part)
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
+from . import files
 from .records import ACCURACY
 
 
@@ -50,12 +50,8 @@ def draw_accuracy(records: Sequence[dict[str, Any]], workdir: str) -> str:
     axes.legend()
     path = os.path.join(workdir, ACCURACY)
     try:
-        figure.savefig(path + ".tmp", format="png", dpi=150)
-        os.replace(path + ".tmp", path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(path + ".tmp")
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+        with files.replacing(path) as part:
+            figure.savefig(part, format="png", dpi=150)
     finally:
         plt.close(figure)
     return path

@@ -18,7 +18,6 @@ and 97% of Satellite's test patches share six pixels with a training patch.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import glob
 import io
@@ -39,6 +38,8 @@ import numpy as np
 from ntk_al import data
 from ntk_al._utils import extras
 from ntk_al.data import Dataset
+
+from . import files
 
 try:
     with extras.needed("experiments need", "absl-py", extra="experiments"):
@@ -261,17 +262,8 @@ def holds(path: str, dataset: Dataset) -> bool:
 
 def write(path: str, dataset: Dataset) -> None:
     """Writes a ``.npz`` file, which is there as a whole or not at all."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **_arrays(dataset))  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
+    with files.replacing(path) as part, open(part, "xb") as file:
+        np.savez(file, **_arrays(dataset))  # type: ignore[arg-type]
 
 
 def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:

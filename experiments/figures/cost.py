@@ -21,7 +21,8 @@ def draw(runs: Sequence[Finished], benchmark: Mapping[str, Any], title: str) -> 
     """Draws the seconds of a query beside the accuracies of a sweep.
 
     Args:
-      runs: the runs of a sweep with the strategies naive and mlmoc.
+      runs: the runs of a sweep with the strategies naive and mlmoc. Of others, only those of random
+        queries are drawn, so that the sweep of Figure 1b serves as well.
       benchmark: the results of ``benchmarks.look_ahead``.
       title: the title of the figure.
 
@@ -34,6 +35,8 @@ def draw(runs: Sequence[Finished], benchmark: Mapping[str, Any], title: str) -> 
     missing = [name for name in METHODS if name not in seconds]
     if missing:
         raise ValueError(f"these are not results of benchmarks.look_ahead: no row {missing[0]!r}")
+    drawn = {comparison.BASELINE, *(strategy for strategy, _ in METHODS.values())}
+    runs = [run for run in runs if not run.records or run.strategy in drawn]
     methods = collected.methods(runs)
     problems = collected.curves(methods)
     if len(problems) != 1:

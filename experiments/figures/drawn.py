@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import files
+
 Rows = list[dict[str, Any]]
 
 
@@ -68,16 +70,9 @@ def save(drawn: Drawn, folder: str, name: str) -> list[str]:
     try:
         for end, write in writers.items():
             path = os.path.join(folder, f"{name}.{end}")
-            try:
-                write(path + ".part")
-                os.replace(path + ".part", path)
-            except OSError as error:
-                raise OSError(f"{path} cannot be written: {error.strerror}") from error
+            with files.replacing(path) as part:
+                write(part)
             paths.append(path)
     finally:
         plt.close(drawn.figure)
-        for end in writers:
-            part = os.path.join(folder, f"{name}.{end}.part")
-            if os.path.exists(part):
-                os.remove(part)
     return paths

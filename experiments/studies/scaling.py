@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import scipy.stats  # type: ignore[import-untyped, unused-ignore]
 
-Row = dict[str, Any]
+from ..statistics import mean_interval
 
-LEVEL = 0.95
+Row = dict[str, Any]
 
 
 def by_width(rows: Sequence[Row], quantity: str) -> list[Row]:
@@ -73,10 +73,8 @@ def slope(rows: Sequence[Row], quantity: str) -> Row | None:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Returns the mean and the ends of its interval."""
-    mean = float(np.mean(values))
+    """Returns the mean and the ends of its interval; JSON has no NaN for what is unknown."""
+    interval = mean_interval(values)
     if len(values) == 1:
-        return mean, None, None
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    reach = error * float(scipy.stats.t.ppf((1 + LEVEL) / 2, len(values) - 1))
-    return mean, mean - reach, mean + reach
+        return float(interval.mean), None, None
+    return float(interval.mean), float(interval.low), float(interval.high)

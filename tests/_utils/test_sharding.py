@@ -77,7 +77,8 @@ def test_scores_on_eight_devices_are_those_on_one(num_processes, on_one_device, 
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // num_processes}",
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", "")
+        + f" --xla_force_host_platform_device_count={8 // num_processes}",
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-c", PROGRAM]
