@@ -2,33 +2,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 
 import pytest
 
-# Most of a test's time is compilation. Without LLVM's optimizations and with XLA's simple emitters
-# of loops it is a quarter, and programs are the same but for the last digits.
-# JAX_DISABLE_MOST_OPTIMIZATIONS=0 brings both back.
-FAST_COMPILATION = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+from tests import compilation
 
-
-def _xla_knows(flags):
-    """Whether this XLA starts with `flags`: it aborts at one that it does not know."""
-    started = subprocess.run(
-        [sys.executable, "-c", "import jax; jax.devices()"],
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-    )
-    return started.returncode == 0
-
-
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-if "PYTEST_XDIST_WORKER" not in os.environ and os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] != "0":
-    _FLAGS = f"{os.environ.get('XLA_FLAGS', '')} {FAST_COMPILATION}".strip()
-    if _xla_knows(_FLAGS):
-        os.environ["XLA_FLAGS"] = _FLAGS
+compilation.hurry()  # before JAX is imported
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # One cache of compiled programs for this session: the workers of xdist and the processes
@@ -40,9 +20,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-import jax
+import jax  # noqa: E402
 
-from ntk_al._utils import compat
+from ntk_al._utils import compat  # noqa: E402
 
 MNIST_DIRS = (
     os.environ.get("NTK_AL_TFDS", ""),

@@ -77,7 +77,7 @@ for model, shape in (("convnet", (8, 8, 3)), ("mlp", (12,))):
 
 @pytest.mark.slow
 def test_predictions_hold_on_each_device_of_a_mesh():
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,

@@ -72,13 +72,23 @@ class Runs:
         self.dataset = stubbed.dataset(self._folder)
 
     def start(
-        self, workdir, *, first=(), pause=0.0, file_size=None, cache=None, train=False, **flags
+        self,
+        workdir,
+        *,
+        first=(),
+        bare=False,
+        pause=0.0,
+        file_size=None,
+        cache=None,
+        train=False,
+        **flags,
     ):
         """Starts a run.
 
         Args:
           workdir: the work directory.
           first: arguments before the flags.
+          bare: whether there are no flags but those in ``first``.
           pause: the length of a cycle in seconds.
           file_size: the number of bytes after which the system refuses to write more into a file.
           cache: where caches are, by default one that the runs share.
@@ -89,7 +99,7 @@ class Runs:
         output = os.path.join(self._folder, f"output-{self._number}.txt")
         flags = {"dataset": self.dataset, "workdir": workdir, **flags}
         request = {
-            "arguments": [*first, *stubbed.flags(**flags)],
+            "arguments": [*first, *([] if bare else stubbed.flags(**flags))],
             "output": output,
             "pause": pause,
             "file_size": file_size,

@@ -85,15 +85,20 @@ def flip_a_byte(workdir, number):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("restart", ["warm", "cold"])
 @pytest.mark.parametrize("number", [1, SETTINGS["cycles"], WHOLE - 1])
-def test_the_rest_of_a_run_is_that_of_one_without_a_stop(tmp_path, dataset, number, restart):
-    stop_after(tmp_path / "stopped", dataset, number, restart=restart)
-    assert len(records.read(str(tmp_path / "stopped"))) == number
-    run(tmp_path / "stopped", dataset, resume=True, restart=restart)
-    run(tmp_path / "whole", dataset, restart=restart)
+def test_the_rest_of_a_run_is_that_of_one_without_a_stop(tmp_path, dataset, whole, number):
+    stop_after(tmp_path, dataset, number)
+    assert len(records.read(str(tmp_path))) == number
+    run(tmp_path, dataset, resume=True)
+    assert repeatable(tmp_path) == whole
+    assert sorted(os.listdir(tmp_path)) == ["accuracy.png", "metrics.jsonl"]
+
+
+def test_so_is_the_rest_of_one_that_trains_from_scratch(tmp_path, dataset):
+    stop_after(tmp_path / "stopped", dataset, SETTINGS["cycles"] + 2, restart="cold")
+    run(tmp_path / "stopped", dataset, resume=True, restart="cold")
+    run(tmp_path / "whole", dataset, restart="cold")
     assert repeatable(tmp_path / "stopped") == repeatable(tmp_path / "whole")
-    assert sorted(os.listdir(tmp_path / "stopped")) == ["accuracy.png", "metrics.jsonl"]
 
 
 @pytest.mark.parametrize("damaged", [[4], [3, 4]])

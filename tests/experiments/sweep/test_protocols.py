@@ -17,14 +17,19 @@ SMALL = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["2a", "2b", "2c"])
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("2a", []), ("2b", ["--blocks=1"]), ("2c", [])],
+)
 @pytest.mark.filterwarnings("ignore:the network has learned nothing")
-def test_a_sweep_runs_and_is_drawn(name, tmp_path):
+def test_a_sweep_runs_and_is_drawn(name, changes, tmp_path):
     values = flags.FlagValues()
     grid.define_all(values)
     flags.DEFINE_string("workdir", None, "", flag_values=values)
     flagfile = f"--flagfile=fig{name}.flags"
-    values(command_line.find_flagfiles(["sweep", flagfile, *SMALL, f"--data_dir={tmp_path}"]))
+    values(
+        command_line.find_flagfiles(["sweep", flagfile, *SMALL, *changes, f"--data_dir={tmp_path}"])
+    )
     runs = directory.enter(
         str(tmp_path / "sweep"), grid.runs(values, str(tmp_path / "sweep")), False
     )
