@@ -27,7 +27,7 @@ def replacing(path: str) -> Iterator[str]:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise OSError(f"{path} cannot be written: {error.strerror}") from error
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             os.remove(part)

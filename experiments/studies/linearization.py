@@ -23,8 +23,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import networks, results
-from .networks import Settings
+from . import descent, networks, results
+from .problem import draw_problem
+from .settings import Settings
 
 
 def row(width: int | None, seed: int, settings: Settings) -> dict[str, Any]:
@@ -37,14 +38,14 @@ def row(width: int | None, seed: int, settings: Settings) -> dict[str, Any]:
     """
     assert width is not None
     data_key, key = jax.random.split(jax.random.key(seed))
-    problem = networks.draw_problem(data_key, settings)
+    problem = draw_problem(data_key, settings)
     x, y, activation = problem.x, problem.y, settings.activation
     initial = networks.initialize(
         jax.random.fold_in(key, width), width, x.shape[1], y.shape[1], settings
     )
-    rate = networks.learning_rate(initial, x, settings)
-    trained = networks.train(initial, x, y, settings, rate=rate)
-    moved = networks.train_linearized(initial, x, y, settings, rate=rate)
+    rate = descent.learning_rate(initial, x, settings)
+    trained = descent.train(initial, x, y, settings, rate=rate)
+    moved = descent.train_linearized(initial, x, y, settings, rate=rate)
     before, after = (
         np.asarray(networks.outputs(params, problem.x_test, activation=activation))
         for params in (initial, trained.params)

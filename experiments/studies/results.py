@@ -24,8 +24,8 @@ from ntk_al.training import DivergedError
 from .. import files, stopping
 from ..lock import Lock
 from . import scaling
-from .networks import Settings
 from .scaling import Row
+from .settings import Settings
 
 flags.disclaim_key_flags()  # the flags belong to the study, which shows them in its --help
 

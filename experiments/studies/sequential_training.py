@@ -30,8 +30,9 @@ import jax
 import numpy as np
 import scipy.linalg  # type: ignore[import-untyped, unused-ignore]
 
-from . import networks, results
-from .networks import Problem, Settings
+from . import descent, networks, results
+from .problem import Problem, draw_problem
+from .settings import Settings
 
 FIRST_TIMES = (0.0, 0.1, 1.0, 40.0)
 SECOND_TIMES = (0.1, 1.0, 10.0, 40.0)
@@ -101,12 +102,12 @@ def finite_row(width: int, seed: int, settings: Settings) -> dict[str, Any]:
     initial = networks.initialize(
         jax.random.fold_in(key, width), width, x.shape[1], y.shape[1], settings
     )
-    rate = networks.learning_rate(initial, x, settings)
-    trained = {"first": networks.train(initial, x[:-1], y[:-1], settings, rate=rate)}
-    trained["sequential"] = networks.train(
+    rate = descent.learning_rate(initial, x, settings)
+    trained = {"first": descent.train(initial, x[:-1], y[:-1], settings, rate=rate)}
+    trained["sequential"] = descent.train(
         trained["first"].params, x, y, settings, rate=rate, initial=initial
     )
-    trained["scratch"] = networks.train(initial, x, y, settings, rate=rate)
+    trained["scratch"] = descent.train(initial, x, y, settings, rate=rate)
     before, first, sequential, scratch = (
         np.asarray(networks.outputs(params, problem.x_test, activation=settings.activation))
         for params in (initial, *(end.params for end in trained.values()))
@@ -150,7 +151,7 @@ def measure(
 
 def _problem(seed: int, settings: Settings) -> tuple[Problem, jax.Array]:
     data_key, key = jax.random.split(jax.random.key(seed))
-    return networks.draw_problem(data_key, settings), key
+    return draw_problem(data_key, settings), key
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> float:

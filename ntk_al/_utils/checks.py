@@ -6,6 +6,7 @@ known yet.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 
 import jax
@@ -38,6 +39,25 @@ def positive(name: str, value: float) -> None:
     _number(name, value)
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+
+
+def whole(name: str, value: int) -> None:
+    """Raises an error unless ``value`` is a whole number above zero.
+
+    Raises:
+      TypeError: if it is not an integer.
+      ValueError: if it is not positive.
+
+    Example:
+      >>> whole("epochs", 1.5)
+      Traceback (most recent call last):
+      TypeError: epochs must be a whole number, got 1.5
+    """
+    try:
+        operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    positive(name, value)
 
 
 def at_least(name: str, value: float, least: float) -> None:
@@ -271,3 +291,37 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
     if is_traced(y):
         return jax.nn.one_hot(y, num_classes)
     return numbers(np.eye(num_classes, dtype=np.int8)[np.asarray(y)])
+
+
+_ROUNDING = 1e-2  # in a sum of probabilities: that of 100 of them in bfloat16
+
+
+def class_targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Array:
+    """Converts class ids to one-hot targets, or checks probabilities of classes.
+
+    Args:
+      name: the name of ``y`` in messages.
+      y: class ids ``[N]`` or probabilities ``[N, C]``, as an array or a list.
+      num_examples: N.
+      num_classes: C.
+
+    Returns:
+      Probabilities, ``[N, C]``.
+
+    Raises:
+      TypeError: if ``y`` holds neither integer class ids nor numbers.
+      ValueError: as ``targets``, or if a row does not hold probabilities.
+    """
+    found = targets(name, y, num_examples, num_classes)
+    if is_traced(found) or labels(name, y).ndim == 1:
+        return found
+    rows = np.asarray(found, np.float64)
+    bad = (rows < -_ROUNDING).any(1) | (np.abs(rows.sum(1) - 1) > _ROUNDING)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise ValueError(
+            f"{name} must hold class ids [N] or probabilities of classes [N, C], but row {first} "
+            f"does not hold probabilities: {rows[first]}. For a regression, lookahead.score and "
+            "lookahead.select take task='regression'"
+        )
+    return found

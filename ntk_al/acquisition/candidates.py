@@ -35,7 +35,7 @@ class CandidateSet:
     Attributes:
       network: the trained network.
       x_labeled: labeled inputs, ``[L, ...]``.
-      y_labeled: their class ids ``[L]`` or real-valued targets ``[L, C]``.
+      y_labeled: their class ids ``[L]`` or probabilities of the classes ``[L, C]``.
       x: candidates, ``[U, ...]``.
       ids: their example ids, ``[U]``, all different. An example keeps its id from query to query.
       options: options of the look-ahead strategies.
@@ -77,7 +77,7 @@ class CandidateSet:
             checks.same_example_shape("x_labeled", self.x_labeled, name, x)
         num_classes = self.network.check(self.x_labeled)
         checks.one_output_a_class(num_classes)
-        checks.targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
+        checks.class_targets("y_labeled", self.y_labeled, len(self.x_labeled), num_classes)
         _check_ids(self.ids, len(self.x))
 
     @property

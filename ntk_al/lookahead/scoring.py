@@ -68,7 +68,7 @@ def score(
     Args:
       network: a trained network with C outputs; which C fit depends on the task.
       x_labeled: labeled inputs, ``[L, ...]``, or a pytree of arrays with a common first axis.
-      y_labeled: their labels. For classification, class ids ``[L]`` or real-valued targets
+      y_labeled: their labels. For classification, class ids ``[L]`` or probabilities
         ``[L, C]``; for a binary task, class ids 0 and 1 or booleans, ``[L]``; for regression,
         numbers ``[L, C]``, or ``[L]`` if C = 1.
       x_pool: candidates, ``[U, ...]``.

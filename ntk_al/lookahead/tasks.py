@@ -132,7 +132,7 @@ def _unchanged(
 TASKS: dict[str, Task] = {
     "classification": Task(
         check=checks.one_output_a_class,
-        targets=checks.targets,
+        targets=checks.class_targets,
         distance=lambda targets: 1.0,
         pseudo_label=lambda f, mean: jax.nn.one_hot(f.argmax(), len(f), dtype=mean.dtype),
         criteria=CRITERIA,

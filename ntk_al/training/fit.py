@@ -44,7 +44,7 @@ class TrainingConfig:
         ``models.with_loss_prediction``.
 
     Raises:
-      TypeError: if a number is not a number.
+      TypeError: if a number is not a number, or ``epochs`` or ``batch_size`` not a whole one.
       ValueError: if a number is out of range, or a name is unknown.
     """
 
@@ -58,8 +58,8 @@ class TrainingConfig:
     ranking: Ranking = dataclasses.field(default_factory=Ranking)
 
     def __post_init__(self) -> None:
-        checks.positive("epochs", self.epochs)
-        checks.positive("batch_size", self.batch_size)
+        checks.whole("epochs", self.epochs)
+        checks.whole("batch_size", self.batch_size)
         checks.positive("learning_rate", self.learning_rate)
         checks.at_least("weight_decay", self.weight_decay, 0)
         checks.at_least("momentum", self.momentum, 0)

@@ -26,10 +26,10 @@ def naive(key: Array, candidates: CandidateSet) -> Utilities:
       candidates: the candidates.
 
     Raises:
-      ValueError: if labels are real-valued targets instead of class ids.
+      ValueError: if labels are probabilities instead of class ids.
     """
     if np.ndim(candidates.y_labeled) != 1:
-        raise ValueError("naive retraining needs class ids [L], but the labels are real targets")
+        raise ValueError("naive retraining needs class ids [L], but the labels are probabilities")
     x = candidates.x_known
     observed = [label for _, label in candidates.observed]
     y = np.append(np.asarray(candidates.y_labeled), observed).astype(np.int32)

@@ -12,14 +12,23 @@ import scipy.stats
 from absl.flags import FlagValues
 
 from experiments.figures import theory
-from experiments.studies import linearization, networks, results, scaling, sequential_training
-from experiments.studies.networks import Settings
+from experiments.studies import (
+    activations,
+    descent,
+    linearization,
+    networks,
+    results,
+    scaling,
+    sequential_training,
+)
+from experiments.studies.problem import draw_problem
+from experiments.studies.settings import Settings
 from ntk_al.training import DivergedError
 
 QUICK = Settings(depth=1, num_labeled=6, num_test=12, tolerance=1e-3)
 WIDTHS, SEEDS = (32, 512), (0, 1)
 MODULES = {"sequential_training": sequential_training, "linearization": linearization}
-ACTIVATIONS = sorted(networks.ACTIVATIONS)
+ACTIVATIONS = sorted(activations.ACTIVATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,7 @@ def random_kernel(num, seed=0):
 
 
 def network(width, settings=QUICK, seed=0):
-    problem = networks.draw_problem(jax.random.key(seed), settings)
+    problem = draw_problem(jax.random.key(seed), settings)
     params = networks.initialize(jax.random.key(seed), width, 64, 10, settings)
     return problem, params
 
@@ -111,8 +120,8 @@ def test_the_kernel_of_a_wide_network_is_near_that_of_infinite_width(activation)
 def test_the_linearized_network_ends_at_the_kernel_regression_of_all_logits(activation, depth):
     settings = dataclasses.replace(QUICK, activation=activation, depth=depth, tolerance=1e-5)
     problem, params = network(128, settings)
-    rate = networks.learning_rate(params, problem.x, settings)
-    found = networks.train_linearized(params, problem.x, problem.y, settings, rate=rate)
+    rate = descent.learning_rate(params, problem.x, settings)
+    found = descent.train_linearized(params, problem.x, problem.y, settings, rate=rate)
     after = networks.linearized_outputs(params, found.params, problem.x_test, activation=activation)
     x = np.concatenate([problem.x, problem.x_test])
     rows, before = jacobian(params, x, activation), networks.apply(params, x, activation)
@@ -127,26 +136,26 @@ def test_the_linearized_network_ends_at_the_kernel_regression_of_all_logits(acti
 
 def test_training_reaches_its_tolerance_of_the_residual_at_initialization():
     problem, params = network(32)
-    rate = networks.learning_rate(params, problem.x, QUICK)
+    rate = descent.learning_rate(params, problem.x, QUICK)
 
     def norm(params):
         return np.linalg.norm(networks.apply(params, problem.x, "relu") - problem.y)
 
-    found = networks.train(params, problem.x, problem.y, QUICK, rate=rate)
+    found = descent.train(params, problem.x, problem.y, QUICK, rate=rate)
     assert norm(found.params) / norm(params) == pytest.approx(found.residual, rel=1e-3)
     assert found.residual <= QUICK.tolerance
-    again = networks.train(found.params, problem.x, problem.y, QUICK, rate=rate, initial=params)
+    again = descent.train(found.params, problem.x, problem.y, QUICK, rate=rate, initial=params)
     assert again.steps == 0
 
 
 def test_training_that_diverges_is_an_error():
     problem, params = network(32)
     with pytest.raises(DivergedError, match=r"should be 0\.001"):
-        networks.train(params, problem.x, problem.y, QUICK, rate=100.0)
+        descent.train(params, problem.x, problem.y, QUICK, rate=100.0)
 
 
 def test_digits_are_drawn_by_the_key_and_lie_on_a_sphere():
-    problem, again, other = (networks.draw_problem(jax.random.key(k), QUICK) for k in (0, 0, 1))
+    problem, again, other = (draw_problem(jax.random.key(k), QUICK) for k in (0, 0, 1))
     np.testing.assert_array_equal(problem.x, again.x)
     assert not np.array_equal(problem.x, other.x)
     assert problem.x.shape == (7, 64)
@@ -257,7 +266,7 @@ def test_settings_out_of_range_are_refused(changes, message):
 
 def test_more_digits_than_there_are_are_refused():
     with pytest.raises(ValueError, match="num_test asks for 451 digits, but there are only 450"):
-        networks.draw_problem(jax.random.key(0), dataclasses.replace(QUICK, num_test=451))
+        draw_problem(jax.random.key(0), dataclasses.replace(QUICK, num_test=451))
 
 
 # Statistics and figures
