@@ -15,7 +15,7 @@ import numpy as np
 from ntk_al import Network, Pool, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, Selection
 from ntk_al.acquisition.schemes import SCHEMES
-from ntk_al.lookahead import CRITERIA, scoring
+from ntk_al.lookahead import CRITERIA, soundness
 
 from . import continuation, keys, records, revision
 from .checkpoints import Checkpoints
@@ -208,7 +208,7 @@ def _query(
         x_eval=_evaluation_points(config, dataset.x_train[ids], cycle),
     )
     if strategy in CRITERIA and candidates.options.reference == "network":
-        scoring.warn_of_large_residual(candidates.problem)
+        soundness.warn_of_large_residual(candidates.problem)
     return SCHEMES[config.scheme](
         keys.make(config.seed, "query", cycle),
         STRATEGIES[strategy],

@@ -93,6 +93,16 @@ def _differences(sources: Sources, title: str) -> Drawn:
     return comparison.draw(sources.runs(), title, differences_only=True)
 
 
+def _schemes(sources: Sources, title: str) -> Drawn:
+    """Draws the strategies that were run one label at a time, and random."""
+    runs = sources.runs()
+    sequential = {
+        run.strategy for run in runs if run.records and run.settings["scheme"] == "sequential"
+    }
+    drawn = {comparison.BASELINE, *sequential}
+    return comparison.draw([r for r in runs if not r.records or r.strategy in drawn], title)
+
+
 def _cost(sources: Sources, title: str) -> Drawn:
     benchmark = sources.result("look_ahead.json", "make bench-look-ahead")
     return cost.draw(sources.runs(), benchmark, title)
@@ -130,7 +140,7 @@ FIGURES = {
     "2-digits": Figure("Strategies against random, digits", _differences, "digits"),
     "2-letter": Figure("Strategies against random, letters", _differences, "letter"),
     "2-satellite": Figure("Strategies against random, Satellite", _differences, "satellite"),
-    "3a": Figure("One label at a time, or in batches", _compared),
+    "3a": Figure("One label at a time, or in batches", _schemes),
     "3b": Figure("Widths", _compared),
     "3c": Figure("Criteria", _compared),
     "summary": Figure("Areas and labels saved", _summary),

@@ -12,7 +12,7 @@ import numpy as np
 from ntk_al._utils import checks, float64
 from ntk_al.acquisition.memo import Memo
 from ntk_al.acquisition.options import LookaheadOptions
-from ntk_al.lookahead import probabilities, scoring
+from ntk_al.lookahead import from_kernel, probabilities
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
@@ -226,7 +226,7 @@ class CandidateSet:
 
     @property
     def blocks(self) -> GramBlocks:
-        """The kernel of ``problem``, from ``scoring.kernel_blocks``."""
+        """The kernel of ``problem``, from ``from_kernel.kernel_blocks``."""
         return self.once(_blocks)
 
     @property
@@ -288,13 +288,13 @@ def _problem(given: CandidateSet) -> Problem:
 
 
 def _blocks(given: CandidateSet) -> GramBlocks:
-    return scoring.kernel_blocks(given.problem, given.options)
+    return from_kernel.kernel_blocks(given.problem, given.options)
 
 
 def _condition(given: CandidateSet) -> Posterior | FullPosterior:
     """Computes the posterior before any label was revealed."""
     tiled = given.x_eval is None and given.options.readout != ALL_LOGITS
-    return scoring.condition(given.problem, given.options, given.blocks if tiled else None)
+    return from_kernel.condition(given.problem, given.options, given.blocks if tiled else None)
 
 
 def _check_ids(ids: np.ndarray, num: int) -> None:

@@ -13,21 +13,15 @@ from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, float64, memory
 from ntk_al.lookahead.factorization import Factor
+from ntk_al.lookahead.from_kernel import condition, kernel_blocks, padded_posterior, scored
+from ntk_al.lookahead.from_posterior import score_belief
 from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import greedy, significant
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.probabilities import resolved
 from ntk_al.lookahead.problem import Problem, check_inputs
-from ntk_al.lookahead.scoring import (
-    check_scores,
-    condition,
-    kernel_blocks,
-    padded_posterior,
-    score_belief,
-    scored,
-    warn_of_large_residual,
-)
+from ntk_al.lookahead.soundness import check_scores, warn_of_large_residual
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network, Predictive
 from ntk_al.types import Array, ArrayLike, PyTree

@@ -74,7 +74,7 @@ def test_look_ahead_equals_solving_equation_11_with_the_full_kernel_afresh(
     x_l, y_l, x_u, x_e = sets()
     x = np.concatenate([x_l, x_e, x_u])
     theta = plain_full_gram(net, x, x)
-    logits, targets = np.asarray(net.logits(x)), np.eye(C)[y_l]
+    logits, targets = np.asarray(net.predict(x)), np.eye(C)[y_l]
     labeled, evaluation = np.arange(L), np.arange(L, L + E)
     noise = ridge * np.mean([theta[n, c, n, c] for n in labeled for c in range(C)])
 
@@ -121,7 +121,7 @@ def test_without_an_evaluation_set_the_pool_is_evaluated(x64):
     x_l, y_l, x_u, _ = sets()
     plain = lookahead.score(net, x_l, y_l, x_u, readout="all_logits")
     belief = full_posterior.condition(
-        kernels.full_blocks(net, x_l, x_u), np.eye(C)[y_l] - net.logits(x_l), net.logits(x_u)
+        kernels.full_blocks(net, x_l, x_u), np.eye(C)[y_l] - net.predict(x_l), net.predict(x_u)
     )
     np.testing.assert_allclose(plain, lookahead.score_posterior(belief), rtol=1e-10)
     same = lookahead.score(net, x_l, y_l, x_u, x_eval=x_u, readout="all_logits")
@@ -131,7 +131,7 @@ def test_without_an_evaluation_set_the_pool_is_evaluated(x64):
 def test_observing_equals_conditioning_on_the_larger_set(x64):
     net = helpers.network(dtype=np.float64)
     x_l, y_l, x_u, _ = sets()
-    residual, logits = np.eye(C)[y_l] - net.logits(x_l), net.logits(x_u)
+    residual, logits = np.eye(C)[y_l] - net.predict(x_l), net.predict(x_u)
     belief = full_posterior.condition(kernels.full_blocks(net, x_l, x_u), residual, logits)
     moved = belief.observe(np.array([1, 4]), np.array([2, 0]))
     # λ must be the same for both: it is relative to the mean diagonal of the labeled set.
@@ -139,7 +139,7 @@ def test_observing_equals_conditioning_on_the_larger_set(x64):
     blocks = kernels.full_blocks(net, x_more, x_u)
     ridge = float(belief.noise) / float(np.diagonal(blocks.labeled).mean())
     more = full_posterior.condition(
-        blocks, np.eye(C)[np.append(y_l, [2, 0])] - net.logits(x_more), logits, ridge=ridge
+        blocks, np.eye(C)[np.append(y_l, [2, 0])] - net.predict(x_more), logits, ridge=ridge
     )
     np.testing.assert_allclose(moved.mean, more.mean, atol=1e-8)
     np.testing.assert_allclose(moved.covariance, more.covariance, atol=1e-8)
@@ -148,7 +148,7 @@ def test_observing_equals_conditioning_on_the_larger_set(x64):
 def test_under_jit_a_label_that_is_out_of_range_is_counted_and_changes_nothing():
     net = helpers.network()
     x_l, y_l, x_u, _ = (np.asarray(a, np.float32) for a in sets())
-    residual, logits = np.eye(C)[y_l.astype(int)] - net.logits(x_l), net.logits(x_u)
+    residual, logits = np.eye(C)[y_l.astype(int)] - net.predict(x_l), net.predict(x_u)
     belief = full_posterior.condition(kernels.full_blocks(net, x_l, x_u), residual, logits)
     observe = jax.jit(lambda belief, row, label: belief.observe(row, label))
     for row, label in ((U, 1), (-1, 1), (2, C)):

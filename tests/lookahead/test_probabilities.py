@@ -42,7 +42,7 @@ def test_a_criterion_that_weighs_by_no_probability_does_not_depend_on_them(crite
 def belief():
     net, (x_l, y_l, x_u) = helpers.network(), SETS
     theta = kernels.blocks(net, x_l, x_u)
-    return posterior.condition(theta, np.eye(3)[y_l] - net.logits(x_l), net.logits(x_u))
+    return posterior.condition(theta, np.eye(3)[y_l] - net.predict(x_l), net.predict(x_u))
 
 
 @pytest.mark.parametrize("criterion", WEIGHING)

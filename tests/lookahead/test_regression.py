@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def refitted(net, x_l, y_l, x_u, x_e, reference):
     """E_y Σ_x ‖f⁺(x) − f(x)‖: for each candidate, the kernel regression is solved for all y."""
     num_outputs = y_l.shape[1]
     x = np.concatenate([x_l, x_e, x_u])
-    theta, f = helpers.plain_gram(net, x, x), np.asarray(net.logits(x))
+    theta, f = helpers.plain_gram(net, x, x), np.asarray(net.predict(x))
     noise = RIDGE * np.diagonal(theta)[:L].mean()
     labeled, evaluation = np.arange(L), np.arange(L, L + E)
 
@@ -89,18 +90,17 @@ def test_emoc_is_the_mean_change_of_refits_with_every_label(num_outputs, referen
     np.testing.assert_allclose(scores, expected, rtol=1e-7 if num_outputs == 1 else 5e-3)
 
 
-@pytest.mark.parametrize("num_outputs", [1, 2, 5])
+@pytest.mark.parametrize("num_outputs", [1, 2, 3])
 def test_linearized_emoc_is_the_expected_error_times_the_reach(num_outputs, x64):
     """√(S_jj + λ) · √2 Γ((C+1)/2)/Γ(C/2) · Σ_x |w(x, j)|."""
     net = network(num_outputs)
     x_l, y_l, x_u, _ = sets(num_outputs)
     belief = posterior.condition(
-        kernels.blocks(net, x_l, x_u), y_l - net.logits(x_l), net.logits(x_u)
+        kernels.blocks(net, x_l, x_u), y_l - net.predict(x_l), net.predict(x_u)
     )
     s = np.asarray(belief.covariance)
     own = np.diagonal(s) + float(belief.noise)
-    gamma = jax.scipy.special.gamma
-    chi = np.sqrt(2) * gamma((num_outputs + 1) / 2) / gamma(num_outputs / 2)
+    chi = np.sqrt(2) * math.gamma((num_outputs + 1) / 2) / math.gamma(num_outputs / 2)
     np.testing.assert_allclose(
         score(net, x_l, y_l, x_u, criterion="emoc", reference="linearized"),
         np.sqrt(own) * chi * np.abs(s / own).sum(0),
@@ -113,7 +113,7 @@ def test_emoc_with_all_logits_is_the_mean_change_over_sampled_labels(x64):
     net = network(num_outputs)
     x_l, y_l, x_u, _ = sets(num_outputs)
     belief = full_posterior.condition(
-        kernels.full_blocks(net, x_l, x_u), y_l - net.logits(x_l), net.logits(x_u), ridge=RIDGE
+        kernels.full_blocks(net, x_l, x_u), y_l - net.predict(x_l), net.predict(x_u), ridge=RIDGE
     )
     s, offset = np.asarray(belief.covariance), np.asarray(belief.offset)
     scores = score(net, x_l, y_l, x_u, criterion="emoc", readout="all_logits", ridge=RIDGE)
@@ -144,7 +144,7 @@ def test_score_is_posterior_and_criterion_composed(criterion, num_outputs, x64):
     net = network(num_outputs)
     x_l, y_l, x_u, _ = sets(num_outputs)
     belief = posterior.condition(
-        kernels.blocks(net, x_l, x_u), y_l - net.logits(x_l), net.logits(x_u)
+        kernels.blocks(net, x_l, x_u), y_l - net.predict(x_l), net.predict(x_u)
     )
     np.testing.assert_allclose(
         lookahead.score_posterior(belief, criterion=criterion, task="regression"),
@@ -230,7 +230,7 @@ def test_targets_that_do_not_fit_are_refused(num_outputs, targets, error, messag
 def test_a_network_that_explains_less_than_half_of_the_spread_is_warned_of(recwarn):
     net = network(1, np.float32)
     x_l, _, x_u, _ = sets(1, np.float32)
-    f = np.asarray(net.logits(x_l))
+    f = np.asarray(net.predict(x_l))
     for unit in (1e-3, 1e3):
         noise = unit * np.array([1.0, -1, 1, -1, 1, -1])[:, None]
         with pytest.warns(UserWarning, match="an untrained network has about"):

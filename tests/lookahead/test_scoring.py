@@ -26,11 +26,21 @@ def sets(dtype=np.float32):
     )
 
 
+def of_probabilities(dtype=np.float32):
+    """A network whose outputs are probabilities, so that it can fit them exactly."""
+    net = helpers.network(dtype=dtype)
+
+    def apply(params, x):
+        return jax.nn.softmax(net.module.apply({**net.variables, "params": params}, x))
+
+    return Network.from_function(apply, net.params)
+
+
 def naive(net, x_l, y_l, x_u, x_e, *, dtype=np.float64, **options):
     """Look-ahead scores from single gradients and a fresh solve for every candidate."""
     x = np.concatenate([x_l, x_e, x_u])
     theta = helpers.plain_gram(net, x, x).astype(dtype)
-    logits = np.asarray(net.logits(x), dtype)
+    logits = np.asarray(net.predict(x), dtype)
     return helpers.naive_scores(
         theta, logits, np.eye(3)[y_l], num_labeled=len(x_l), num_eval=len(x_e), **options
     )
@@ -81,7 +91,7 @@ def test_score_is_posterior_and_criterion_composed(criterion, reference, x64):
     net = helpers.network(dtype=np.float64)
     x_l, y_l, x_u, _ = sets(np.float64)
     belief = posterior.condition(
-        kernels.blocks(net, x_l, x_u), np.eye(3)[y_l] - net.logits(x_l), net.logits(x_u)
+        kernels.blocks(net, x_l, x_u), np.eye(3)[y_l] - net.predict(x_l), net.predict(x_u)
     )
     options = {"criterion": criterion, "reference": reference}
     predictive = lookahead.predictive(net, x_l, y_l, x_u)
@@ -99,8 +109,8 @@ def test_after_observing_scores_are_those_of_a_larger_labeled_set(criterion, x64
     theta = helpers.plain_gram(net, x_l, x_l)
     belief = posterior.condition(
         kernels.blocks(net, x_l[:4], x_u_and := np.concatenate([x_l[4:], x_u])),
-        np.eye(3)[y_l[:4]] - net.logits(x_l[:4]),
-        net.logits(x_u_and),
+        np.eye(3)[y_l[:4]] - net.predict(x_l[:4]),
+        net.predict(x_u_and),
         ridge=1e-3 * np.diagonal(theta).mean() / np.diagonal(theta)[:4].mean(),
     )
     belief = belief.observe(np.array([0, 1]), y_l[4:])
@@ -116,7 +126,7 @@ def test_the_first_query_points_are_candidates_and_the_rest_evaluation_points(cr
     x_l, y_l, x_u, x_e = sets(np.float64)
     both = np.concatenate([x_u, x_e])
     belief = posterior.condition(
-        kernels.blocks(net, x_l, both), np.eye(3)[y_l] - net.logits(x_l), net.logits(both)
+        kernels.blocks(net, x_l, both), np.eye(3)[y_l] - net.predict(x_l), net.predict(both)
     )
     np.testing.assert_allclose(
         lookahead.score_posterior(belief, criterion=criterion, num_candidates=U),
@@ -135,7 +145,7 @@ def test_linearized_mlmoc_is_the_error_times_the_reach(x64):
     net = helpers.network(dtype=np.float64)
     x_l, y_l, x_u, _ = sets(np.float64)
     belief = posterior.condition(
-        kernels.blocks(net, x_l, x_u), np.eye(3)[y_l] - net.logits(x_l), net.logits(x_u)
+        kernels.blocks(net, x_l, x_u), np.eye(3)[y_l] - net.predict(x_l), net.predict(x_u)
     )
     s = np.asarray(belief.covariance)
     w = s / (np.diagonal(s) + float(belief.noise))
@@ -148,7 +158,7 @@ def test_linearized_mlmoc_is_the_error_times_the_reach(x64):
 
 
 def test_the_reference_changes_the_ranking_unless_the_residual_is_zero(x64):
-    net = helpers.network(dtype=np.float64)
+    net = of_probabilities(np.float64)
     x_l, y_l, x_u, _ = sets(np.float64)
 
     def both(targets):
@@ -157,7 +167,7 @@ def test_the_reference_changes_the_ranking_unless_the_residual_is_zero(x64):
             for reference in lookahead.REFERENCES
         ]
 
-    np.testing.assert_allclose(*both(np.asarray(net.logits(x_l))), rtol=1e-10)
+    np.testing.assert_allclose(*both(np.asarray(net.predict(x_l))), rtol=1e-10)
     network, linearized = both(y_l)
     assert np.abs(network / linearized - 1).max() > 0.01
 
@@ -197,7 +207,7 @@ def test_duplicates_of_labeled_points_and_of_each_other_stay_finite(criterion, r
 def test_a_labeled_point_queried_again_with_the_label_it_has_changes_nothing():
     net = helpers.network()
     x_l, _, x_u, _ = sets()
-    as_predicted = np.argmax(net.logits(x_l), 1)
+    as_predicted = np.argmax(net.predict(x_l), 1)
     scores = lookahead.score(
         net, x_l, as_predicted, np.concatenate([x_u, x_l]), reference="linearized", ridge=1e-6
     )
@@ -207,18 +217,15 @@ def test_a_labeled_point_queried_again_with_the_label_it_has_changes_nothing():
 @pytest.mark.parametrize("criterion", lookahead.CRITERIA)
 @pytest.mark.quick
 def test_under_jit_scores_are_the_same(criterion):
-    net = helpers.network()
-    x_l, y_l, x_u, x_e = sets()
+    # Calibration compiles for long, so one criterion that weighs by probabilities has it.
+    predictive = "calibrated" if criterion == "emoc" else helpers.PREDICTIVE
 
-    @jax.jit
-    def jitted(net, x_l, y_l, x_u, x_e):
-        return lookahead.score(net, x_l, y_l, x_u, criterion=criterion, x_eval=x_e)
+    def score(net, x_l, y_l, x_u, x_e):
+        options = {"criterion": criterion, "predictive": predictive, "x_eval": x_e}
+        return lookahead.score(net, x_l, y_l, x_u, **options)
 
-    np.testing.assert_allclose(
-        jitted(net, x_l, y_l, x_u, x_e),
-        lookahead.score(net, x_l, y_l, x_u, criterion=criterion, x_eval=x_e),
-        rtol=1e-4,
-    )
+    given = helpers.network(), *sets()
+    np.testing.assert_allclose(jax.jit(score)(*given), score(*given), rtol=1e-4)
 
 
 def test_scoring_again_with_the_same_shapes_compiles_nothing(compilations):
@@ -258,14 +265,14 @@ def test_more_candidates_than_a_tile_holds_score_as_a_few_do(criterion):
         np.testing.assert_allclose(scores[j], changes[criterion], rtol=1e-5)
 
 
-def test_real_targets_are_taken_as_they_are():
+def test_probabilities_are_taken_as_they_are():
     net = helpers.network()
     x_l, y_l, x_u, _ = sets()
     one_hot = np.eye(3, dtype=np.float32)[y_l]
     np.testing.assert_allclose(
         lookahead.score(net, x_l, one_hot, x_u), lookahead.score(net, x_l, y_l, x_u), rtol=1e-6
     )
-    soft = 0.8 * one_hot + 0.1
+    soft = 0.7 * one_hot + 0.1
     assert (
         np.abs(lookahead.score(net, x_l, soft, x_u) - lookahead.score(net, x_l, y_l, x_u)).max() > 0
     )
@@ -319,6 +326,9 @@ WRONG_VALUES = {
     "got values from -1 to 2": changed(1, np.array([0, 1, 2, -1, 0, 1])),
     r"real targets must have shape \(6, 3\)": changed(1, np.zeros((L, 4), np.float32)),
     r"class ids are \[N\], not \[N, 1\]": changed(1, np.zeros((L, 1), int)),
+    "row 1 does not hold probabilities: .* task='regression'": changed(
+        1, np.eye(3)[[0, 1, 2, 0, 1, 2]] * [[1], [-1], [1], [1], [1], [1]]
+    ),
     "y_labeled has 18 NaN": changed(1, np.full((L, 3), np.nan, np.float32)),
 }
 WRONG_TYPES = {
@@ -380,13 +390,14 @@ def test_labels_may_be_a_list_and_one_hot_integers():
 
 
 def test_a_network_far_from_its_targets_is_warned_of_where_it_matters(recwarn):
-    net = helpers.network()
+    net = of_probabilities()
+    far = helpers.network().with_params(jax.tree.map(lambda leaf: 5 * leaf, net.params))
     x_l, y_l, x_u, _ = sets()
     with pytest.warns(UserWarning, match="reference='linearized'"):
-        lookahead.score(net, x_l, 10 * np.eye(3)[y_l], x_u)
+        lookahead.score(far, x_l, y_l, x_u)
     recwarn.clear()
-    lookahead.score(net, x_l, 10 * np.eye(3)[y_l], x_u, reference="linearized")
-    lookahead.score(net, x_l, np.asarray(net.logits(x_l)), x_u)
+    lookahead.score(far, x_l, y_l, x_u, reference="linearized")
+    lookahead.score(net, x_l, np.asarray(net.predict(x_l)), x_u)
     assert not recwarn.list
 
 

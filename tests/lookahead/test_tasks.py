@@ -82,7 +82,7 @@ def test_the_posterior_of_one_logit_scores_like_the_network(criterion, x64):
     x_l, y_l, x_u, _ = sets(np.float64)
     signs = 2.0 * y_l[:, None] - 1
     belief = posterior.condition(
-        kernels.blocks(net, x_l, x_u), signs - net.logits(x_l), net.logits(x_u)
+        kernels.blocks(net, x_l, x_u), signs - net.predict(x_l), net.predict(x_u)
     )
     np.testing.assert_allclose(
         lookahead.score_posterior(

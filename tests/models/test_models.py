@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -8,6 +10,20 @@ import pytest
 from ntk_al import models
 from ntk_al.models import MODELS, ResNet18, WideResNet
 from tests import helpers
+from tests.kernels.empirical.exactness import random_values
+
+
+@functools.cache
+def initialized(name):
+    """The variables of a tiny model, drawn by NumPy: nothing is compiled for them."""
+    shapes = jax.eval_shape(
+        helpers.tiny_model(name).init, jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32)
+    )
+    statistics = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: np.full(leaf.shape, path[-1].key == "var", leaf.dtype),
+        shapes.get("batch_stats", {}),
+    )
+    return {"params": random_values.parameters(shapes["params"]), "batch_stats": statistics}
 
 
 def num_parameters(module, shape):
@@ -30,20 +46,23 @@ def test_wide_resnet_16_4_has_the_published_number_of_parameters():
 def test_a_model_maps_images_to_logits_in_both_modes(name):
     module = helpers.tiny_model(name, 7)
     x = np.ones((2, 8, 8, 1), np.float32)
-    variables = module.init(jax.random.key(0), x)
-    assert module.apply(variables, x, train=False).shape == (2, 7)
-    logits, _ = module.apply(variables, x, train=True, mutable=["batch_stats"])
-    assert logits.shape == (2, 7)
+
+    def both_modes(key):
+        variables = module.init(key, x)
+        logits, _ = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return module.apply(variables, x, train=False), logits
+
+    for logits in jax.eval_shape(both_modes, jax.random.key(0)):
+        assert logits.shape == (2, 7)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_an_output_in_inference_does_not_depend_on_the_batch(name):
     module = helpers.tiny_model(name)
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    variables = module.init(jax.random.key(0), x)
-    together = module.apply(variables, x, train=False)
-    alone = module.apply(variables, x[2:3], train=False)
-    np.testing.assert_allclose(together[2:3], alone, rtol=1e-4, atol=1e-5)
+    infer, variables = jax.jit(functools.partial(module.apply, train=False)), initialized(name)
+    together, alone = infer(variables, x), infer(variables, np.repeat(x[2:3], 4, axis=0))
+    np.testing.assert_allclose(together[2], alone[2], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "wide_resnet", "convnet"])
@@ -51,7 +70,7 @@ def test_batchnorm_forgets_fast_enough_for_a_small_labeled_set(name):
     """After 50 steps on one batch the running statistics are those of the batch."""
     module = helpers.tiny_model(name)
     x = 3 + np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype(np.float32)
-    variables = module.init(jax.random.key(0), x)
+    variables = initialized(name)
     step = jax.jit(lambda v: {**v, **module.apply(v, x, train=True, mutable=["batch_stats"])[1]})
     for _ in range(50):
         variables = step(variables)
@@ -62,7 +81,8 @@ def test_batchnorm_forgets_fast_enough_for_a_small_labeled_set(name):
 
 def test_wide_resnet_counts_blocks_per_stage_and_maximum_width():
     module = WideResNet(num_classes=4, blocks=2, width=16)
-    variables = module.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), x)
     kernels = [
         leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"])
         if leaf.ndim == 4 and leaf.shape[0] == 3

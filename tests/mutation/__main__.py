@@ -28,6 +28,10 @@ TIMEOUT = 400  # seconds of one run of the tests; a mutant that loops counts as 
 _LOOKAHEAD = "ntk_al/lookahead"
 _EMPIRICAL = "ntk_al/kernels/empirical"
 _EXACT = "tests/kernels/empirical/exactness tests/kernels/empirical/test_routes.py"
+_SCORES = (
+    "tests/lookahead/test_scoring.py tests/lookahead/test_probabilities.py "
+    "tests/lookahead/test_selection.py tests/lookahead/test_full_posterior.py"
+)
 _PLANS = (
     "tests/kernels/empirical/test_plan.py tests/kernels/empirical/test_costs.py "
     "tests/benchmarks/test_memory.py"
@@ -39,11 +43,9 @@ MODULES = {
         "tests/lookahead/test_posterior.py tests/lookahead/test_scoring.py",
     ),
     "criteria": (_LOOKAHEAD, "tests/lookahead/test_scoring.py tests/lookahead/test_tasks.py"),
-    "scoring": (
-        _LOOKAHEAD,
-        "tests/lookahead/test_scoring.py tests/lookahead/test_probabilities.py "
-        "tests/lookahead/test_selection.py tests/lookahead/test_full_posterior.py",
-    ),
+    "scoring": (_LOOKAHEAD, _SCORES),
+    "from_kernel": (_LOOKAHEAD, _SCORES),
+    "from_posterior": (_LOOKAHEAD, _SCORES),
     "capture": (_EMPIRICAL, _EXACT),
     "layers": (_EMPIRICAL, _EXACT),
     "routes": (_EMPIRICAL, _EXACT),

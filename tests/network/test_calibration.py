@@ -134,4 +134,4 @@ def test_under_jit_and_vmap_the_temperature_is_the_same_whatever_is_traced():
 
     outputs = network.predict(pool)
     assert jax.jit(of_pool)(outputs) == expected
-    assert jax.vmap(of_pool)(jnp.stack([outputs, outputs]))[1] == expected
+    assert jax.jit(jax.vmap(of_pool))(jnp.stack([outputs, outputs]))[1] == expected

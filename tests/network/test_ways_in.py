@@ -43,10 +43,10 @@ def test_params_of_a_function_may_be_any_pytree():
     net = Network.from_function(apply, params)
     np.testing.assert_allclose(net.predict(X), apply(params, X), atol=1e-6)
     assert jax.tree.structure(net.params) == jax.tree.structure(params)
-    rows = jax.jacobian(lambda a, s, t, b: apply(
+    rows = jax.jit(jax.jacobian(lambda a, s, t, b: apply(
         {**params, "layers": [a, (b, None)], "scale": s, "shift": t}, X)[:, 0],
         argnums=(0, 1, 2, 3),
-    )(w["A"], 0.5, 1.0, w["B"])  # fmt: skip
+    ))(w["A"], 0.5, 1.0, w["B"])  # fmt: skip
     rows = np.concatenate([np.reshape(row, (len(X), -1)) for row in rows], 1)
     np.testing.assert_allclose(kernels.gram(net, X), rows @ rows.T, rtol=1e-4)
 
@@ -87,10 +87,10 @@ def test_a_network_is_a_pytree(way):
     net = make()
     logits = net.predict(X)
     np.testing.assert_allclose(jax.jit(lambda net: net.predict(X))(net), logits, atol=1e-6)
-    gradient = jax.grad(lambda params: net.with_params(params).logits(X).sum())(net.params)
-    assert jax.tree.structure(gradient) == jax.tree.structure(net.params)
+    of_sum = jax.jit(jax.grad(lambda params: net.with_params(params).logits(X).sum()))
+    assert jax.tree.structure(of_sum(net.params)) == jax.tree.structure(net.params)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), net, make())
-    both = jax.vmap(lambda net: net.logits(X))(stacked)
+    both = jax.jit(jax.vmap(lambda net: net.logits(X)))(stacked)
     np.testing.assert_allclose(both, jnp.stack([logits, logits]), atol=1e-6)
 
 

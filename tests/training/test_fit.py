@@ -55,9 +55,8 @@ def test_one_step_is_sgd_by_hand():
         )
         return jnp.square(logits - np.eye(3)[y]).sum(1).mean()
 
-    expected = jax.tree.map(
-        lambda p, g: p - rate * (g + 0.01 * p), net.params, jax.grad(loss)(net.params)
-    )
+    gradient = jax.jit(jax.grad(loss))(net.params)
+    expected = jax.tree.map(lambda p, g: p - rate * (g + 0.01 * p), net.params, gradient)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), trained.params, expected)
 
 
@@ -253,6 +252,12 @@ def test_augmentation_needs_images():
 )
 def test_settings_out_of_range_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
+        TrainingConfig(**setting)
+
+
+@pytest.mark.parametrize("setting", [{"epochs": 1.5}, {"batch_size": 8.0}])
+def test_numbers_of_things_are_whole(setting):
+    with pytest.raises(TypeError, match=f"{next(iter(setting))} must be a whole number"):
         TrainingConfig(**setting)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
-from ntk_al.lookahead import ALL_LOGITS, score_posterior, scoring
+from ntk_al.lookahead import ALL_LOGITS, from_kernel, score_posterior
 from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array
 
@@ -37,7 +37,7 @@ def of_criterion(name: str) -> Utility:
                 predictive=options.predictive,
             )
             return Utilities(scores, facts(belief))
-        scores, factor = scoring.score_blocks(candidates.problem, candidates.blocks, options)
+        scores, factor = from_kernel.score_blocks(candidates.problem, candidates.blocks, options)
         return Utilities(scores, facts(factor))
 
     return utility

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -63,7 +65,6 @@ def convolutions(draw):
 @settings(max_examples=6, deadline=None)
 @given(convolutions(), st.sampled_from([np.float32, np.float64]))
 @pytest.mark.slow
-@pytest.mark.usefixtures("optimized")
 def test_every_route_of_a_convolution_is_exact(convolution, dtype):
     layer, shape = convolution
     with compat.enable_x64(dtype == np.float64):
@@ -101,12 +102,13 @@ def test_bfloat16_layers_are_exact_up_to_their_own_rounding():
 
 
 def assert_routes_are_exact(module, x, *, routes_of, error=None):
-    variables = module.init(jax.random.key(0), x)
+    variables = jax.jit(module.init)(jax.random.key(0, impl="rbg"), x)
     wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), variables)
     net = Network(module, wide)
     (layer,) = survey(net, x).layers
     expected = plain_rows(net, x, layer.parameter)
-    factors = capture.capture(net, jnp.asarray(x), (layer,), (), "first_logit")
+    record = jax.jit(lambda net, x: capture.capture(net, x, (layer,), (), "first_logit"))
+    factors = record(net, x)
     factor = (factors.inputs[0], factors.gradients[0])
     first = jax.tree.map(lambda a: a[:4], factor)
     error = error or (1e-11 if expected.dtype == np.float64 else 1e-4)
@@ -117,10 +119,11 @@ def assert_routes_are_exact(module, x, *, routes_of, error=None):
         assert np.abs(np.asarray(a, np.float64) - b).max() <= error * scale
 
     theta = expected[:4] @ expected.T
-    rows = routes.rows(layer, factor, EXACT, SMALL_WORKSPACE)
+    rows = jax.jit(lambda factor: routes.rows(layer, factor, EXACT, SMALL_WORKSPACE))(factor)
     assert_close(rows[:4] @ rows.T, theta)
     for name in set(routes_of) - {"rows"}:
-        assert_close(routes.PAIR_ROUTES[name](layer, first, factor, EXACT, SMALL_WORKSPACE), theta)
+        route = jax.jit(functools.partial(routes.PAIR_ROUTES[name], layer), static_argnums=(2, 3))
+        assert_close(route(first, factor, EXACT, SMALL_WORKSPACE), theta)
     if len(layer.rules) == 1:
         windows = range(layer.rules[0].num_windows)
         channels = layer.num_channels

@@ -59,13 +59,12 @@ def residual_twin(module, pooled):
 @pytest.mark.parametrize(
     ("build", "head", "widths"),
     [
-        (lambda width: models.MLP(2, width=width), "pooled", (64, 1024)),
+        (lambda width: models.MLP(2, width=width), "pooled", (64, 512)),
         (lambda width: WithoutBatchNorm(models.ConvNet(2, width=width)), "pooled", (16, 128)),
         (lambda width: WithoutBatchNorm(Residual(width)), "flattened", (16, 128)),
     ],
     ids=["mlp", "convnet", "residual"],
 )
-@pytest.mark.usefixtures("optimized")
 def test_the_empirical_kernel_tends_to_the_twins_like_one_over_the_root_of_the_width(
     build, head, widths, monkeypatch
 ):

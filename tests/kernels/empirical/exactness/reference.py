@@ -17,19 +17,21 @@ def gram(network, x):
       x: inputs, an array or a pytree of arrays ``[N, ...]``. Real numbers are cast to float64.
     """
     with compat.enable_x64(True):
-        params, x = in_float64(network.params), in_float64(x)
-
-        @jax.jit
-        def gradient(params, example):
-            def first_logit(params):
-                return network.with_params(params).logits(example)[0, 0]
-
-            leaves = jax.tree.leaves(jax.grad(first_logit, allow_int=True)(params))
-            return jnp.concatenate([leaf.ravel() for leaf in leaves if is_real(leaf)])
-
+        network, x = network.with_params(in_float64(network.params)), in_float64(x)
         num = len(jax.tree.leaves(x)[0])
-        rows = [np.asarray(gradient(params, batch_of_one(x, i))) for i in range(num)]
+        rows = [np.asarray(gradient(network, batch_of_one(x, i))) for i in range(num)]
     return np.stack(rows) @ np.stack(rows).T
+
+
+@jax.jit
+def gradient(network, example):
+    """∂f⁽¹⁾(x)/∂θ, flat."""
+
+    def first_logit(params):
+        return network.with_params(params).logits(example)[0, 0]
+
+    leaves = jax.tree.leaves(jax.grad(first_logit, allow_int=True)(network.params))
+    return jnp.concatenate([leaf.ravel() for leaf in leaves if is_real(leaf)])
 
 
 def batch_of_one(x, i):

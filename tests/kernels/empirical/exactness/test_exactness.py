@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,8 +64,9 @@ def test_gram_of_parameters_in_half_precision_is_that_of_the_same_values(name, d
     assert relative_error(kernels.gram(network, x), expected) <= 0.01
 
 
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize("name", IN_ONE_TYPE)
+@pytest.mark.parametrize(
+    ("name", "dtype"), list(zip(IN_ONE_TYPE, itertools.cycle([jnp.bfloat16, jnp.float16])))
+)
 def test_gram_computed_in_half_precision_is_near_that_of_the_same_values(name, dtype):
     network, x = CASES[name]()
     network, x = network.with_params(rounded(network.params, dtype)), rounded(x, dtype)

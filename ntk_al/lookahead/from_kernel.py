@@ -1,0 +1,163 @@
+"""From inputs to the kernel, and from the kernel to scores and to the posterior."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al import kernels
+from ntk_al._utils import checks, sharding
+from ntk_al._utils.float64 import to_default, widest
+from ntk_al.kernels.empirical.gram import unchecked_blocks
+from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
+from ntk_al.lookahead.factorization import Factor, factorize
+from ntk_al.lookahead.from_posterior import score_belief
+from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
+from ntk_al.lookahead.padding import cut, pad
+from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.problem import Problem
+from ntk_al.types import Array, ArrayLike, GramBlocks
+
+
+class Scored(NamedTuple):
+    """Scores, and the factorization behind them.
+
+    Attributes:
+      scores: ``[U]``.
+      factor: holds the ridge that was used and an estimate of the condition number.
+    """
+
+    scores: Array
+    factor: Factor | Posterior | FullPosterior
+
+
+def scored(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> Scored:
+    """Computes the scores of a problem by the path that its read-out needs."""
+    if options.readout != ALL_LOGITS:
+        return score_blocks(problem, kernel_blocks(problem, options, on_plan), options)
+    belief = condition(problem, options)
+    return Scored(score_belief(belief, problem, options), belief)
+
+
+def kernel_blocks(
+    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
+) -> GramBlocks:
+    """Computes the kernel of a problem; if values are known, it is padded, see ``padding``.
+
+    Args:
+      problem: the inputs.
+      options: the options of the score.
+      on_plan: called with the plan of the kernel, in words.
+    """
+    return unchecked_blocks(
+        problem.network,
+        problem.x_labeled,
+        problem.x_pool,
+        problem.x_eval,
+        readout=options.readout,
+        precision=options.precision,
+        memory_budget=options.memory_budget,
+        mesh=options.mesh,
+        on_plan=on_plan,
+        padded=not checks.is_traced(problem.network, problem.x_labeled, problem.x_pool),
+    )
+
+
+def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> Scored:
+    """Computes scores from the kernel, forming S(E, U) for one tile of candidates at a time.
+
+    Args:
+      problem: the inputs.
+      theta: from ``kernel_blocks`` with the same options.
+      options: the options of the score.
+    """
+    options = probabilities.resolved(options, problem)
+    mesh = sharding.automatic(options.mesh)
+    everywhere = sharding.everywhere(mesh)
+    factor = _factorized(problem, everywhere(theta.labeled), options)
+    cross = everywhere(theta.labeled_pool)
+    pool = factor.at(cross, pad(problem.pool_logits, cross.shape[1]))
+    evaluation, num_evaluation = pool, problem.num_pool
+    if problem.eval_logits is not None:
+        cross = everywhere(theta.labeled_eval)
+        evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
+        num_evaluation = len(problem.eval_logits)
+    known = (evaluation, pool, factor.noise, options.predictive)
+    if mesh is not None:
+        known = jax.tree.map(np.asarray, known)  # the same on every host
+    with widest(known, theta):
+        scores = tiles.score_candidates(
+            *known,
+            theta.eval_pool,
+            theta.pool_diagonal,
+            num_evaluation,
+            criterion=options.criterion,
+            reference=options.reference,
+            task=options.task,
+            mesh=mesh,
+        )
+    scores = to_default(jnp.asarray(everywhere(scores)))
+    return Scored(cut(scores, problem.num_pool), factor)
+
+
+def condition(
+    problem: Problem, options: ScoreOptions, theta: GramBlocks | None = None
+) -> Posterior | FullPosterior:
+    """Computes the posterior at the candidates, followed by the evaluation points, if any.
+
+    Args:
+      problem: the inputs.
+      options: the options of the score.
+      theta: from ``kernel_blocks`` with the same options, if it has been computed already. It is
+        used only if the problem has no separate evaluation points.
+    """
+    square = problem.with_one_set()
+    given = square.residual, square.pool_logits
+    if options.readout == ALL_LOGITS:
+        blocks = kernels.full_blocks(
+            square.network, square.x_labeled, square.x_pool, memory_budget=options.memory_budget
+        )
+        return full_posterior.condition(blocks, *given, ridge=options.ridge)
+    if theta is None or problem.x_eval is not None:
+        theta = kernel_blocks(square, options)
+    belief, num = padded_posterior(square, options, theta), square.num_pool
+    return dataclasses.replace(
+        belief,
+        mean=cut(belief.mean, num),
+        covariance=cut(belief.covariance, num, num),
+        logits=cut(belief.logits, num),
+        prior=cut(jnp.asarray(belief.prior), num),
+    )
+
+
+def padded_posterior(problem: Problem, options: ScoreOptions, theta: GramBlocks) -> Posterior:
+    """Computes the posterior at the candidates of a problem, followed by padding.
+
+    Args:
+      problem: a problem without separate evaluation points.
+      options: the options of the score.
+      theta: from ``kernel_blocks`` with the same options.
+    """
+    everywhere = sharding.everywhere(sharding.automatic(options.mesh))
+    cross = jnp.asarray(everywhere(theta.labeled_pool))
+    return posterior.at_points(
+        _factorized(problem, everywhere(theta.labeled), options),
+        cross,
+        jnp.asarray(everywhere(theta.eval_pool)),
+        pad(problem.pool_logits, cross.shape[1]),
+    )
+
+
+def _factorized(problem: Problem, labeled: ArrayLike, options: ScoreOptions) -> Factor:
+    residual, num_padded = problem.residual, labeled.shape[0]
+    return factorize(
+        labeled, pad(residual, num_padded), ridge=options.ridge, num_labeled=len(residual)
+    )

@@ -1,0 +1,127 @@
+"""From the posterior at the candidates to their scores, by one compiled program."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al._utils.float64 import to_default, widest
+from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
+from ntk_al.lookahead.criteria import Evaluation
+from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.options import ScoreOptions
+from ntk_al.lookahead.outcomes import RankC, RankOne
+from ntk_al.lookahead.padding import cut
+from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.problem import Problem
+from ntk_al.network import Predictive
+from ntk_al.types import Array
+
+
+def score_belief(
+    belief: Posterior | FullPosterior, problem: Problem, options: ScoreOptions
+) -> Array:
+    """Computes the scores of the candidates of a problem from its posterior, ``[U]``.
+
+    The posterior may be padded if the problem has no separate evaluation points.
+    """
+    options = probabilities.resolved(options, problem)
+    if problem.num_candidates is None:  # there may be padding
+        return cut(score_points(belief, options, problem.num_pool, None), problem.num_pool)
+    return score_points(belief, options, len(belief.logits), problem.num_candidates)
+
+
+def score_points(
+    belief: Posterior | FullPosterior,
+    options: ScoreOptions,
+    num_query: int,
+    num_candidates: int | None,
+) -> Array:
+    """Scores query points, of which the first ``num_query`` are points and the rest padding.
+
+    Here ``options.predictive`` is a distribution, not a name.
+    """
+    with widest(belief):
+        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
+        scores = of_kind(
+            belief,
+            num_query,
+            options.predictive,
+            criterion=options.criterion,
+            reference=options.reference,
+            num_candidates=num_candidates,
+            task=options.task,
+        )
+    return to_default(scores)
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
+def _score_posterior(
+    belief: Posterior,
+    num_query: Array,
+    predictive: Predictive,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
+) -> Array:
+    belief = to_default(belief)
+    of_candidates, of_evaluation = _split(num_candidates)
+    s, mean, logits = belief.covariance, belief.mean, belief.logits
+    prior = jnp.broadcast_to(belief.prior, len(mean))[of_candidates]
+    variance = posterior.label_variance(jnp.diagonal(s)[of_candidates], belief.noise, prior)
+    gain = posterior.gain(s[of_evaluation, of_candidates], variance)
+    weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
+    return tiles.evaluate(
+        Evaluation(
+            mean[of_evaluation],
+            (mean - logits)[of_evaluation],
+            weight[of_evaluation],
+            predictive,
+        ),
+        RankOne(
+            gain.T,
+            mean[of_candidates],
+            logits[of_candidates],
+            variance,
+        ),
+        criterion=criterion,
+        reference=reference,
+        task=task,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
+def _score_full(
+    belief: FullPosterior,
+    num_query: Array,
+    predictive: Predictive,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
+) -> Array:
+    del num_query  # this posterior is never padded
+    belief = to_default(belief)
+    of_candidates, of_evaluation = _split(num_candidates)
+    s, mean, logits = belief.covariance, belief.mean, belief.logits
+    prior = jnp.broadcast_to(belief.flat.prior, mean.size).reshape(mean.shape)[of_candidates]
+    gain = full_posterior.gain(s[:, :, of_candidates], belief.noise, prior)[:, of_evaluation]
+    own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
+    variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)[None]
+    return tiles.evaluate(
+        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], predictive=predictive),
+        RankC(gain, mean[of_candidates], logits[of_candidates], variance),
+        criterion=criterion,
+        reference=reference,
+        task=task,
+    )
+
+
+def _split(num_candidates: int | None) -> tuple[slice, slice]:
+    """Which query points are candidates, and which are evaluation points."""
+    return slice(num_candidates), slice(num_candidates or 0, None)
