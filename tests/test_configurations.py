@@ -52,8 +52,10 @@ def test_the_public_surface_works_in_a_strict_mode(name):
     net, one_logit, arrays = helpers.network(), helpers.network(num_classes=1), sets()
     x_l, y_l, x_u = arrays
     with mode(name, MODES[name]):
-        for criterion in ("emoc", "eer", "flips"):
-            assert np.isfinite(lookahead.score(net, *arrays, criterion=criterion)).all()
+        assert np.isfinite(lookahead.score(net, *arrays, criterion="emoc")).all()  # calibrated
+        for criterion in ("eer", "flips"):
+            options = {"criterion": criterion, "predictive": "softmax"}
+            assert np.isfinite(lookahead.score(net, *arrays, **options)).all()
         for options in ({"x_eval": x_u[:5]}, {"readout": "all_logits"}):
             assert np.isfinite(lookahead.score(net, *arrays, **options)).all()
         lookahead.score(one_logit, x_l, y_l % 2, x_u, task="binary")
