@@ -47,6 +47,7 @@ PUBLISHED = {
     "theory": Published("theory", (RESULTS / "theory",)),
     "fidelity": Published("fidelity", (_BENCHMARKS / "approximations.json",)),
     "quick_look": Published("curves", (RESULTS / "quick_look",)),
+    "temperature": Published("curves", (RESULTS / "temperature",)),
     "2-digits": Published("2-digits", (RESULTS / "fig2_digits",)),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published(
