@@ -79,7 +79,7 @@ class Config:
         least=1,
     )
     dropout: float = _setting(
-        0.0, "The dropout rate before the last layer; bald needs a rate above 0."
+        0.0, "The dropout rate before the last layer; bald and batchbald need a rate above 0."
     )
     strategy: tuple[str, ...] = _setting(
         ("mlmoc",),

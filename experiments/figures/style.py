@@ -17,6 +17,7 @@ _COLORS = {
     "residual": "#e69f00",
     "coreset": "#8c6bb1",
     "bald": "#a6761d",
+    "batchbald": "#b8a03f",
     "learning_loss": "#666600",
     "naive": "#1a1a1a",
     "one_step": "#3f7f93",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ntk_al.acquisition.strategies.badge import badge
 from ntk_al.acquisition.strategies.bait import bait
 from ntk_al.acquisition.strategies.bald import bald
+from ntk_al.acquisition.strategies.batchbald import batchbald
 from ntk_al.acquisition.strategies.coreset import coreset
 from ntk_al.acquisition.strategies.criteria import of_criterion
 from ntk_al.acquisition.strategies.ev_gp import explained_variance
@@ -30,6 +31,7 @@ from ntk_al.acquisition.strategies.uncertainty import entropy, least_confidence,
 from ntk_al.acquisition.strategy import Strategy, jointly, label_aware, ranked
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
 
+_DROPOUT = ("dropout",)
 _FEATURES = ("features",)
 _TWIN = ("infinite_twin",)
 
@@ -39,7 +41,8 @@ STRATEGIES: dict[str, Strategy] = {
     "entropy": ranked(entropy),
     "margin": ranked(margin),
     "least_confidence": ranked(least_confidence),
-    "bald": ranked(bald, needs=("dropout",)),
+    "bald": ranked(bald, needs=_DROPOUT),
+    "batchbald": jointly(batchbald, needs=_DROPOUT),
     "learning_loss": ranked(learning_loss, needs=("loss_prediction",)),
     # Gradients and features.
     "expected_gradient_length": ranked(expected_gradient_length),
