@@ -209,7 +209,7 @@ WRONG = {
     "subset": ({"subset_size": 1400}, "is larger than the pool"),
     "dataset": ({"dataset": "imagenet"}, "known: " + ", ".join(sorted(DATASETS))),
     "model": ({"model": "vgg"}, "known: " + ", ".join(sorted(MODELS))),
-    "strategy": ({"strategy": ("mlmco",)}, "known: badge, bait, bald, coreset"),
+    "strategy": ({"strategy": ("mlmco",)}, "known: badge, bait, bald, batchbald"),
     "no strategy": ({"strategy": ()}, "no strategy was named"),
     "twice": ({"strategy": ("random", "random")}, "named twice"),
     "devices": ({"devices": "two"}, "known: all, one"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,7 @@ class Account:
 def watched() -> Iterator[Account]:
     """Accounts for the one computation of the engine inside the block, on the first device."""
     account = Account()
+    gc.collect()  # garbage that went during the computation would count as memory it gave back
     before = _live()
     named = vars(programs).items()
     originals = {name: p for name, p in named if callable(p) and hasattr(p, "lower")}
