@@ -13,8 +13,8 @@ Queries that would take hours are timed on a part of the problem, and the times 
 column "timed on" describes the part. Strategies that train for every candidate do so for a sample
 of the candidates, but compare outputs at all of them. Infinite-width kernels use fewer candidates,
 and their times are scaled by the square of the number of examples. The reported memory of such a
-query is that of the part. ``bald`` gets the same weights with dropout, and ``learning_loss`` gets
-them with an untrained loss-prediction module; neither affects the times.
+query is that of the part. ``bald`` and ``batchbald`` get the same weights with dropout, and
+``learning_loss`` gets them with an untrained loss-prediction module; neither affects the times.
 """
 
 from __future__ import annotations

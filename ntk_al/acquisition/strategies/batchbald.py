@@ -42,8 +42,9 @@ def batchbald(
       key: PRNG key of the draws, the labelings and ties.
       candidates: the candidates.
       k: how many to choose.
-      num_samples: the number of draws. Each costs one prediction of the candidates, and the
-        information of a batch cannot exceed the logarithm of this number.
+      num_samples: the number of draws. Each costs one prediction of the candidates, and 4 U C bytes
+        for their probabilities. The information of a batch cannot exceed the logarithm of this
+        number.
       labelings_per_sample: how many labelings belong to each draw.
 
     Raises:
