@@ -94,11 +94,19 @@ def _differences(sources: Sources, title: str) -> Drawn:
 
 
 def _schemes(sources: Sources, title: str) -> Drawn:
-    """Draws the strategies that were run one label at a time, and random."""
+    """Draws the strategies that were run one label at a time, and random.
+
+    Raises:
+      ValueError: if there is none.
+    """
     runs = sources.runs()
     sequential = {
         run.strategy for run in runs if run.records and run.settings["scheme"] == "sequential"
     }
+    if not sequential:
+        raise ValueError(
+            "it compares schemes, but no run has --scheme=sequential: draw `curves` instead"
+        )
     drawn = {comparison.BASELINE, *sequential}
     return comparison.draw([r for r in runs if not r.records or r.strategy in drawn], title)
 

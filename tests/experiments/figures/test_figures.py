@@ -70,6 +70,12 @@ def test_the_figure_of_schemes_leaves_out_strategies_of_one_scheme(sweep, tmp_pa
     assert methods == {"random", "mlmoc", "mlmoc, sequential"}
 
 
+def test_the_figure_of_schemes_needs_both(tmp_path):
+    write_run(tmp_path, [0.5, 0.6], strategy=("random",), seed=0)
+    with pytest.raises(ValueError, match=r"no run has --scheme=sequential: draw `curves`"):
+        draw("3a", [str(tmp_path)], None)
+
+
 def test_the_figure_of_fidelity_has_a_row_for_each_method_of_the_benchmark(tmp_path):
     path = str(RESULTS / "approximations.json")
     paths = draw("fidelity", [path], str(tmp_path))
