@@ -23,6 +23,7 @@ FLOORS = {
     "ntk_al.acquisition": 4,
     "ntk_al": 5,
     "experiments.statistics": 6,
+    "experiments.mlbench": 6,
     "experiments": 6,
     "experiments.benchmarks": 7,
     "experiments.studies": 7,

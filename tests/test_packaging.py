@@ -19,6 +19,7 @@ from ntk_al.kernels.infinite import neural_tangents_compat
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS = ("figures", "mlbench", "statistics", "studies", "sweep")  # of the experiments
 
 
 def hide(monkeypatch, module):
@@ -130,7 +131,7 @@ def test_an_unknown_command_is_refused_with_the_usage(capsys):
 def test_every_package_is_listed():
     folders = {path.parent for path in ROOT.glob("ntk_al/**/__init__.py")}
     names = {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders}
-    rooms = ["", ".figures", ".flags", ".flags.sweeps", ".statistics", ".studies", ".sweep"]
+    rooms = ["", ".flags", ".flags.sweeps", *(f".{room}" for room in ROOMS)]
     listed = PROJECT["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(names | {f"ntk_al_experiments{room}" for room in rooms})
 
@@ -155,7 +156,7 @@ def test_a_wheel_holds_the_package_and_the_experiments_and_nothing_else(tmp_path
 
     package = files("ntk_al", "**/*.py") | {"py.typed"}
     experiments = files("experiments", "*.py") | files("experiments", "flags/**/*.flags")
-    for room in ("figures", "statistics", "studies", "sweep"):
+    for room in ROOMS:
         experiments |= files("experiments", f"{room}/*.py")
     assert names == {
         *(f"ntk_al/{name}" for name in package),

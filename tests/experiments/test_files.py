@@ -20,6 +20,12 @@ with files.replacing(sys.argv[1]) as part, open(part, "w") as file:
 """
 
 
+def fail_halfway(path):
+    with open(path, "w") as file:
+        file.write("ne")
+        raise ZeroDivisionError
+
+
 def test_a_file_is_replaced_and_stands_alone(tmp_path):
     path = tmp_path / "numbers[1].csv"
     for text in ("first", "second"):
@@ -32,9 +38,7 @@ def test_an_error_leaves_the_old_content_and_nothing_beside_it(tmp_path):
     path = tmp_path / "numbers.csv"
     path.write_text("old")
     with pytest.raises(ZeroDivisionError), files.replacing(str(path)) as part:
-        with open(part, "w") as file:
-            file.write("ne")
-        raise ZeroDivisionError
+        fail_halfway(part)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == [path.name]
 

@@ -14,7 +14,8 @@ import pytest
 from absl import flags
 
 from experiments import prepare_mlbench
-from experiments.prepare_mlbench import TABLES
+from experiments.mlbench import package, tables
+from experiments.mlbench.tables import TABLES
 from ntk_al import data
 from ntk_al._utils import extras
 
@@ -45,7 +46,7 @@ def frame(name, **changes):
 
 
 def dataset(name, **changes):
-    return prepare_mlbench.to_dataset(name, TABLES[name], frame(name, **changes))
+    return tables.to_dataset(name, TABLES[name], frame(name, **changes))
 
 
 def read_rda(file, default_encoding):
@@ -148,11 +149,11 @@ def test_other_data_under_the_same_name_are_refused(case):
 def test_a_data_frame_that_lacks_a_row_or_a_column_is_refused():
     cut = Frame({name: column[1:] for name, column in frame("letter").items()})
     with pytest.raises(ValueError, match="the number of rows 20000, but has 19999"):
-        prepare_mlbench.to_dataset("letter", TABLES["letter"], cut)
+        tables.to_dataset("letter", TABLES["letter"], cut)
     given = frame("satellite")
     del given["x.36"]
     with pytest.raises(ValueError, match="Satellite should have the columns"):
-        prepare_mlbench.to_dataset("satellite", TABLES["satellite"], given)
+        tables.to_dataset("satellite", TABLES["satellite"], given)
 
 
 # From a package to files.
@@ -182,7 +183,7 @@ def test_the_files_are_what_data_load_reads(folder, tmp_path):
 def test_a_debian_package_and_the_folder_in_it_hold_the_same(with_dpkg, folder, deb, monkeypatch):
     if not with_dpkg:
         monkeypatch.setenv("PATH", "")
-    found, expected = prepare_mlbench.read_frames(deb), prepare_mlbench.read_frames(folder)
+    found, expected = package.read_frames(deb), package.read_frames(folder)
     assert found.keys() == expected.keys() == TABLES.keys()
     for name in TABLES:
         assert found[name].columns == expected[name].columns
@@ -237,7 +238,7 @@ def test_a_file_is_written_as_a_whole_or_not_at_all(folder, tmp_path, monkeypatc
 
 def test_the_missing_extra_is_named_before_a_download(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rdata", None)
-    monkeypatch.setattr(prepare_mlbench, "_download", pytest.fail)
+    monkeypatch.setattr(package, "download", pytest.fail)
     with pytest.raises(extras.MissingExtraError) as error:
         prepare_mlbench.prepare(str(tmp_path))
     assert str(error.value) == "the data of mlbench need rdata: pip install 'ntk-al[mlbench]'"
@@ -259,19 +260,19 @@ def test_a_damaged_package_is_refused(damage, message, path, deb, tmp_path, monk
     with open(deb, "rb") as file:
         damaged.write_bytes(damage(file.read()))
     with pytest.raises(ValueError, match=message):
-        prepare_mlbench.read_frames(str(damaged))
+        package.read_frames(str(damaged))
 
 
 def test_a_package_without_the_data_is_refused(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no .*nowhere. Download r-cran-mlbench"):
-        prepare_mlbench.read_frames(str(tmp_path / "nowhere"))
+        package.read_frames(str(tmp_path / "nowhere"))
     (path,) = (tmp_path / "package").rglob("Satellite.rda")
     path.write_text("junk")
     with pytest.raises(ValueError, match=r"Satellite.rda in .*package cannot be read: KeyError"):
-        prepare_mlbench.read_frames(folder)
+        package.read_frames(folder)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"package holds no Satellite.rda. Download"):
-        prepare_mlbench.read_frames(folder)
+        package.read_frames(folder)
 
 
 def program(folder, name, script):
@@ -342,7 +343,7 @@ def test_a_data_frame_that_was_written_as_r_writes_it_is_read(folder, tmp_path, 
         rows[name][table.label] = pandas.Categorical(rows[name][table.label], table.classes)
         (path,) = (tmp_path / "package").rglob(f"{table.name}.rda")
         rdata.write_rda(path, {table.name: rows[name]})
-    for name, found in prepare_mlbench.read_frames(folder).items():
+    for name, found in package.read_frames(folder).items():
         assert list(found.columns) == list(rows[name].columns)
         for column in found.columns:
             assert list(found[column]) == list(rows[name][column])
@@ -350,16 +351,13 @@ def test_a_data_frame_that_was_written_as_r_writes_it_is_read(folder, tmp_path, 
 
 @pytest.fixture(scope="module")
 def real():
-    package = os.environ.get("NTK_AL_MLBENCH")
-    if not package:
+    path = os.environ.get("NTK_AL_MLBENCH")
+    if not path:
         pytest.skip("NTK_AL_MLBENCH does not name the .deb of r-cran-mlbench")
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, "rdata", raising=False)
-        frames = prepare_mlbench.read_frames(package)
-    return {
-        name: prepare_mlbench.to_dataset(name, TABLES[name], given)
-        for name, given in frames.items()
-    }
+        frames = package.read_frames(path)
+    return {name: tables.to_dataset(name, TABLES[name], given) for name, given in frames.items()}
 
 
 @pytest.mark.parametrize("name", TABLES)
