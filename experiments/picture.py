@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from . import files
+from ntk_al._utils import files
+
 from .records import ACCURACY
 
 

@@ -26,10 +26,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ntk_al import data
-from ntk_al._utils import extras
+from ntk_al._utils import extras, files
 from ntk_al.data import Dataset
 
-from . import files
 from .mlbench import package as packages
 from .mlbench import tables
 

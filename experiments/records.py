@@ -6,11 +6,11 @@ within a write, can leave a part of one; readers leave that part out, and it blo
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import warnings
 from typing import Any
+
+from ntk_al._utils import json_lines
 
 from . import lock
 
@@ -54,7 +54,7 @@ class MetricsFile:
         try:
             if resume and has_lines(workdir):
                 self.earlier = read(workdir)
-                self._descriptor = _reopen(self.path)
+                self._descriptor = json_lines.reopen(self.path)
             else:
                 _check_free(workdir)
                 _set_aside_part(workdir)
@@ -69,11 +69,11 @@ class MetricsFile:
           OSError: if the line cannot be written, and then no part of it is left; or if the file was
             removed or moved away by somebody else, and then its lines are written again.
         """
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        line = json_lines.encode(record)
         try:
             if self._descriptor is None:
-                self._descriptor = _create(self.path)
-            _append(self._descriptor, line)
+                self._descriptor = json_lines.create(self.path)
+            json_lines.append(self._descriptor, line)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         self._check_there()
@@ -96,7 +96,7 @@ class MetricsFile:
 
     def _check_there(self) -> None:
         """Writes the lines again and raises OSError if the path does not lead to them any more."""
-        if self._descriptor is None or _is_at(self.path, self._descriptor):
+        if self._descriptor is None or json_lines.is_at(self.path, self._descriptor):
             return
         content = os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
         os.close(self._descriptor)
@@ -104,9 +104,9 @@ class MetricsFile:
         gone = f"{self.path} was removed or moved away during the run"
         try:
             os.makedirs(self._workdir, exist_ok=True)
-            again = _create(self.path)
+            again = json_lines.create(self.path)
             try:
-                _append(again, content)
+                json_lines.append(again, content)
             finally:
                 os.close(again)
         except OSError as error:
@@ -117,7 +117,7 @@ class MetricsFile:
 def has_lines(workdir: str) -> bool:
     """Returns whether a work directory holds a run of at least one cycle."""
     path = os.path.join(workdir, METRICS)
-    return os.path.isfile(path) and bool(_split(_content(path))[0])
+    return os.path.isfile(path) and bool(json_lines.split(json_lines.content(path))[0])
 
 
 def check_free(workdir: str) -> None:
@@ -140,7 +140,7 @@ def _check_free(workdir: str) -> None:
     path = os.path.join(workdir, METRICS)
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileExistsError(f"{path} is not a file: choose another --workdir")
-    lines = _split(_content(path))[0] if os.path.exists(path) else []
+    lines = json_lines.split(json_lines.content(path))[0] if os.path.exists(path) else []
     if lines:
         raise FileExistsError(
             f"{workdir} already holds a run ({METRICS} has {len(lines)} lines). Nothing was "
@@ -159,32 +159,7 @@ def read(workdir: str) -> list[dict[str, Any]]:
       FileNotFoundError: if there is no ``metrics.jsonl``.
       ValueError: if a line is not a record; the message says which.
     """
-    path = os.path.join(workdir, METRICS)
-    records = []
-    for number, line in enumerate(_split(_content(path))[0], start=1):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:  # also bytes that are not text
-            raise ValueError(f"line {number} of {path} is damaged: {error}") from error
-        if not isinstance(record, dict):
-            raise ValueError(f"line {number} of {path} is not a record")
-        records.append(record)
-    return records
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _split(content: bytes) -> tuple[list[bytes], bytes]:
-    """Returns the lines of a file, and the part of a line with which it ends."""
-    *lines, rest = content.split(b"\n")
-    try:
-        json.loads(rest)
-    except (ValueError, RecursionError):
-        return lines, rest
-    return [*lines, rest], b""  # only the end of the line is missing
+    return json_lines.read(os.path.join(workdir, METRICS))[0]
 
 
 def _set_aside_part(workdir: str) -> None:
@@ -192,7 +167,7 @@ def _set_aside_part(workdir: str) -> None:
     path = os.path.join(workdir, METRICS)
     if not os.path.exists(path):
         return
-    if not _content(path):
+    if not json_lines.content(path):
         os.remove(path)
         return
     number = 1
@@ -204,53 +179,6 @@ def _set_aside_part(workdir: str) -> None:
         "begins anew",
         stacklevel=2,
     )
-
-
-def _create(path: str) -> int:
-    """Creates a file that nothing else can have under this name, and makes the name durable."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-    with contextlib.suppress(OSError):  # not every file system can sync a folder
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    return descriptor
-
-
-def _reopen(path: str) -> int:
-    """Opens a file to append lines, and completes or removes what follows the last whole line."""
-    lines, _ = _split(content := _content(path))
-    whole = b"".join(line + b"\n" for line in lines)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
-    try:
-        os.ftruncate(descriptor, min(len(whole), len(content)))
-        if len(whole) > len(content):
-            _append(descriptor, b"\n")
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _append(descriptor: int, data: bytes) -> None:
-    """Writes all of the data to disk, or nothing."""
-    before = os.fstat(descriptor).st_size
-    try:
-        rest = data
-        while rest:  # one call, unless the disk fills up: then the next one says so
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    except OSError:
-        os.ftruncate(descriptor, before)
-        raise
-
-
-def _is_at(path: str, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
 
 
 def _cannot_write(path: str, error: OSError) -> OSError:

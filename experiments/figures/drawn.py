@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import files
+from ntk_al._utils import files
 
 Rows = list[dict[str, Any]]
 

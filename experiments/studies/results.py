@@ -18,10 +18,10 @@ from typing import Any
 from absl import app, flags, logging
 from absl.flags import FlagValues
 
-from ntk_al._utils import extras
+from ntk_al._utils import extras, files
 from ntk_al.training import DivergedError
 
-from .. import files, stopping
+from .. import stopping
 from ..lock import Lock
 from . import scaling
 from .scaling import Row

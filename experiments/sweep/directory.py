@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import continuation, files, records
+from ntk_al._utils import files
+
+from .. import continuation, records
 from ..definition import completed, settings
 from .grid import Run
 

@@ -17,7 +17,9 @@ from typing import Any
 
 from absl import app, flags
 
-from .. import files, records
+from ntk_al._utils import files
+
+from .. import records
 from ..definition import PLACES
 from . import directory
 

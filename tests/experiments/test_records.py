@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -225,8 +226,8 @@ def test_a_file_system_without_locks_is_said(workdir, monkeypatch):
     def unsupported(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.fcntl, "flock", unsupported)
-    with pytest.warns(UserWarning, match="has no locks: do not start a second run"):
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.warns(UserWarning, match="cannot be locked here: let no second process"):
         write_lines(workdir, 1)
     assert cycles(workdir) == [0]
 

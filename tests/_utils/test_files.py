@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from experiments import files
+from ntk_al._utils import files
 
 DIES_WHILE_WRITING = """
 import os, signal, sys
-from experiments import files
+from ntk_al._utils import files
 with files.replacing(sys.argv[1]) as part, open(part, "w") as file:
     file.write("ha")
     file.flush()
