@@ -7,7 +7,16 @@
 neither TensorFlow nor neural-tangents.
 """
 
-from ntk_al import acquisition, data, kernels, lookahead, models, posterior, training
+from ntk_al import (
+    acquisition,
+    data,
+    kernels,
+    labeling,
+    lookahead,
+    models,
+    posterior,
+    training,
+)
 from ntk_al._version import __version__
 from ntk_al.acquisition import Pool
 from ntk_al.network import Network
@@ -19,6 +28,7 @@ __all__ = [
     "acquisition",
     "data",
     "kernels",
+    "labeling",
     "lookahead",
     "models",
     "posterior",

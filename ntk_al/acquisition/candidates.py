@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -42,8 +42,9 @@ class CandidateSet:
       x_eval: points at which look-ahead strategies measure changes, ``[E, ...]``; ``None`` means
         the candidates.
       observed: pairs of a row that was labeled within this query and its label, in order.
-      start: the same query before any of its labels was revealed, or ``None`` if none has been.
-        Only ``observe`` sets it.
+      excluded: rows that may not be queried, although they have no label.
+      start: the same query before any of its labels was revealed or rows excluded, or ``None`` if
+        none has been. Only ``observe`` and ``exclude`` set it.
 
     Raises:
       ValueError: if inputs do not match each other, ids repeat, or an input was replaced after
@@ -58,6 +59,7 @@ class CandidateSet:
     options: LookaheadOptions = dataclasses.field(default_factory=LookaheadOptions)
     x_eval: ArrayLike | None = None
     observed: tuple[tuple[int, int], ...] = ()
+    excluded: tuple[int, ...] = ()
     start: CandidateSet | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class CandidateSet:
     def available(self) -> np.ndarray:
         """A mask of the candidates that may still be queried, ``[U]``."""
         mask = np.ones(len(self.x), bool)
-        mask[self.observed_rows] = False
+        mask[[*self.observed_rows, *self.excluded]] = False
         return mask
 
     @property
@@ -104,12 +106,30 @@ class CandidateSet:
         """
         if not (0 <= row < len(self.x) and self.available[row]):
             raise ValueError(
-                f"row must be one of the {int(self.available.sum())} candidates without a label, "
+                f"row must be one of the {int(self.available.sum())} available candidates, "
                 f"of {len(self.x)} in all, got {row}"
             )
         checks.class_ids("label", np.asarray(label), self.network.check(self.x_labeled))
         return dataclasses.replace(
             self, observed=(*self.observed, (row, label)), start=self.start or self
+        )
+
+    def exclude(self, rows: Iterable[int]) -> CandidateSet:
+        """Returns the candidates after some of them may no longer be queried.
+
+        They stay evaluation points if the candidates are.
+
+        Args:
+          rows: the rows.
+
+        Raises:
+          ValueError: if a row is not that of a candidate.
+        """
+        added = tuple(int(row) for row in rows)
+        if any(not 0 <= row < len(self.x) for row in added):
+            raise ValueError(f"rows must be in 0..{len(self.x) - 1}, got {sorted(added)}")
+        return dataclasses.replace(
+            self, excluded=(*self.excluded, *added), start=self.start or self
         )
 
     def check_choice(self, k: int) -> None:
@@ -236,6 +256,19 @@ class CandidateSet:
         Its query points are the candidates, followed by the points of ``x_eval``, if any.
         """
         return self.conditioned(_condition)
+
+    @property
+    def knows_posterior(self) -> bool:
+        """Whether the posterior before any revealed label has been computed, or was given."""
+        return self._memo.knows(_condition)
+
+    def remember_posterior(self, posterior: Posterior | FullPosterior) -> None:
+        """Sets the posterior before any label was revealed, which was computed earlier.
+
+        Args:
+          posterior: that of the same network, labels, candidates and options.
+        """
+        self._memo.remember(posterior, _condition)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,11 @@ class Memo:
         """Returns whether ``once`` has computed this result already."""
         return (function, *arguments) in self._results
 
+    def remember(self, result: T, function: Callable[..., T], *arguments: Hashable) -> None:
+        """Sets what ``once`` returns."""
+        self._results[(function, *arguments)] = result
+        self._latest.pop(function, None)
+
     def absorbed(
         self,
         start: Callable[..., T],

@@ -96,13 +96,31 @@ def test_ids_are_those_of_the_highest_utilities_in_order(name):
 
 
 @EVERY
-def test_what_was_labeled_is_never_returned_and_scores_minus_infinity(name):
-    given = candidates().observe(2, 1).observe(5, 0)
-    selection = STRATEGIES[name](KEY, given, U - 2)
-    assert not {int(given.ids[2]), int(given.ids[5])} & set(selection.ids.tolist())
-    assert np.isneginf(selection.utilities[[2, 5]]).all()
-    with pytest.raises(ValueError, match="cannot choose 8 of 7"):
-        STRATEGIES[name](KEY, given, U - 1)
+def test_what_was_labeled_or_excluded_is_never_returned_and_scores_minus_infinity(name):
+    given = candidates().observe(2, 1).exclude([3]).observe(5, 0)
+    selection = STRATEGIES[name](KEY, given, U - 3)
+    assert not {int(given.ids[row]) for row in (2, 3, 5)} & set(selection.ids.tolist())
+    assert np.isneginf(selection.utilities[[2, 3, 5]]).all()
+    with pytest.raises(ValueError, match="cannot choose 7 of 6"):
+        STRATEGIES[name](KEY, given, U - 2)
+
+
+@pytest.mark.quick
+def test_rows_that_are_no_candidates_cannot_be_excluded():
+    with pytest.raises(ValueError, match=rf"rows must be in 0..{U - 1}, got \[-1, {U}\]"):
+        candidates().exclude([U, -1])
+
+
+@pytest.mark.parametrize("name", ["mlmoc", "emoc", "entropy"])
+def test_a_posterior_that_was_computed_before_gives_the_same_utilities(name):
+    given, known = candidates(), candidates()
+    known.remember_posterior(candidates().posterior)
+    for after in (lambda c: c, lambda c: c.observe(2, 1)):
+        np.testing.assert_allclose(
+            STRATEGIES[name](KEY, after(known), 1).utilities,
+            STRATEGIES[name](KEY, after(given), 1).utilities,
+            rtol=1e-4,
+        )
 
 
 @EVERY

@@ -15,8 +15,8 @@ def of_criterion(name: str) -> Utility:
     """Makes the utility of a criterion.
 
     Until a label is revealed within the query, utilities are those of ``lookahead.score``, computed
-    tile by tile. From then on they are those of ``lookahead.score_posterior``, with a posterior
-    that absorbs one label after another.
+    tile by tile, unless the posterior is known already. From then on they are those of
+    ``lookahead.score_posterior``, with a posterior that absorbs one label after another.
 
     Args:
       name: a key of ``lookahead.criteria.LABEL_CRITERIA``.
@@ -27,7 +27,7 @@ def of_criterion(name: str) -> Utility:
         options = dataclasses.replace(candidates.options, criterion=name)
         if needed(name, options.task):
             options = dataclasses.replace(options, predictive=candidates.predictive)
-        if candidates.observed or options.readout == ALL_LOGITS:
+        if candidates.knows_posterior or candidates.observed or options.readout == ALL_LOGITS:
             belief = candidates.posterior
             scores = score_posterior(
                 belief,

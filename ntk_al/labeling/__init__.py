@@ -1,0 +1,19 @@
+"""Labeling campaigns: people label what a strategy proposes, and every label is on disk."""
+
+from ntk_al.labeling.campaign import Campaign, read
+from ntk_al.labeling.comparison import Train
+from ntk_al.labeling.report import Comparison, Rate, Report
+from ntk_al.labeling.sources import ArrayRecord, ImageFolder, Source, Table
+
+__all__ = [
+    "ArrayRecord",
+    "Campaign",
+    "Comparison",
+    "ImageFolder",
+    "Rate",
+    "Report",
+    "Source",
+    "Table",
+    "Train",
+    "read",
+]

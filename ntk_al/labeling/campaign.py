@@ -1,0 +1,435 @@
+"""``Campaign``: labels from people, on disk as they arrive, and what to label next."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ntk_al import training
+from ntk_al._utils import checks
+from ntk_al.acquisition import STRATEGIES
+from ntk_al.labeling import cache, classes, comparison, identity, log, report
+from ntk_al.labeling.events import (
+    FORMAT,
+    Created,
+    Id,
+    Label,
+    Proposed,
+)
+from ntk_al.labeling.ledger import Ledger
+from ntk_al.labeling.proposer import Proposer
+from ntk_al.labeling.sources import Source, open_source
+from ntk_al.network import Network
+from ntk_al.training import TrainingConfig
+from ntk_al.types import ArrayLike
+
+MOST_CANDIDATES = 2000
+"""Of more unlabeled examples than that, a random sample is scored."""
+
+_AUDIT_SHARE = 0.05
+_MOST_AUDIT = 100
+
+
+class Campaign:
+    """A pool of examples that people label, in a folder on disk.
+
+    Make one with ``Campaign.create`` and come back to it with ``Campaign.open``. Every label is on
+    disk before ``tell`` returns. A process that is killed loses at most the event that it was
+    writing, and the next one that opens the campaign says so. One process at a time has a campaign
+    open; ``close`` it, or use it in a ``with`` statement.
+
+    Example:
+      >>> import tempfile
+      >>> folder = os.path.join(tempfile.mkdtemp(), "animals")
+      >>> x_pool = np.random.default_rng(0).normal(size=(40, 3))
+      >>> campaign = Campaign.create(folder, x_pool, class_names=["cat", "dog"])
+      >>> campaign.tell([3, 7], ["cat", "dog"])
+      >>> x, y = campaign.labeled()
+      >>> x.shape, y.tolist()
+      ((2, 3), [0, 1])
+      >>> campaign.close()
+    """
+
+    def __init__(self, folder: str, source: Source, events: log.Log, ids: identity.Ids) -> None:
+        """Use ``create`` or ``open``."""
+        self._close = weakref.finalize(self, events.close)
+        self._source = source
+        self._ledger = Ledger(events.entries, ids, events.append)
+        self._proposer = Proposer(source, self._ledger, cache.Cache(folder))
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | os.PathLike[str],
+        x_pool: Any,
+        *,
+        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
+        ids: Iterable[Any] | None = None,
+        audit: float | int | None = None,
+        seed: int = 0,
+    ) -> Campaign:
+        """Creates a campaign.
+
+        Args:
+          folder: where it is kept; made if it does not exist.
+          x_pool: the examples: an array ``[N, ...]``, the path of a ``.npy``, ``.csv`` or
+            ``.parquet`` file or of a folder of images, or a source (``labeling.ImageFolder``,
+            ``Table``, ``ArrayRecord``, or a class of your own with the attributes of
+            ``labeling.Source``).
+          num_classes: C; classes are then numbers from 0.
+          class_names: their names instead; class ids count them from 0.
+          ids: the ids of the examples, strings or integers; by default those of the source, such as
+            paths of images, or else row numbers.
+          audit: how many examples, or which share of the pool, are set apart to measure accuracy.
+            They are drawn at random before anything else, and no strategy proposes them. By default
+            5 % of the pool, at most 100.
+          seed: of all random draws.
+
+        Raises:
+          FileExistsError: if the folder holds a campaign already.
+          OSError: if the folder cannot be written.
+          TypeError: if an argument has the wrong type.
+          ValueError: if the pool is empty, or an argument does not fit it.
+        """
+        folder = os.fspath(folder)
+        if log.exists(folder):
+            raise FileExistsError(
+                f"{folder} holds a campaign already. Nothing was changed: open it with "
+                "Campaign.open, or choose another folder."
+            )
+        known = classes.Classes.of(num_classes, class_names)
+        source = open_source(x_pool)
+        num = len(source)
+        names = identity.Ids(num, source.ids if ids is None else ids)
+        seed = _at_least_zero("seed", seed)
+        rng = np.random.default_rng(seed)
+        created = Created(
+            format=FORMAT,
+            num_examples=num,
+            pool=source.digest(),
+            num_classes=known.num,
+            class_names=known.names,
+            audit=rng.permutation(num)[: _size_of_audit(audit, num)].tolist(),
+            seed=seed,
+        )
+        os.makedirs(folder, exist_ok=True)
+        names.write(folder)
+        return cls(folder, source, log.Log(folder, created), names)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], x_pool: Any) -> Campaign:
+        """Opens a campaign.
+
+        Args:
+          folder: where it is kept.
+          x_pool: the same examples as those it was created with.
+
+        Raises:
+          FileExistsError: if another process has it open; the message names that process.
+          FileNotFoundError: if there is none.
+          OSError: if the folder cannot be written.
+          ValueError: if the pool is another one, or the log is damaged or of a later version.
+
+        Warns:
+          UserWarning: if the last event was cut off, because the process died while it was written.
+        """
+        folder = os.fspath(folder)
+        events = log.Log(folder)
+        try:
+            source = open_source(x_pool)
+            created = events.entries[0].event
+            assert isinstance(created, Created)
+            _check_pool(folder, source, created)
+            ids = identity.Ids.read(folder, created.num_examples)
+            return cls(folder, source, events, ids)
+        except BaseException:
+            events.close()
+            raise
+
+    # Labels.
+
+    def tell(self, ids: Any, labels: Any, *, by: str | None = None) -> None:
+        """Records the labels of examples; on disk when this returns.
+
+        A label that an example has already is not recorded again, and another one replaces it.
+
+        Args:
+          ids: an id, or several.
+          labels: a class for each, by its number or its name.
+          by: who labeled them.
+
+        Raises:
+          OSError: if they cannot be written; then none is recorded.
+          TypeError: if an id or a class has the wrong type.
+          ValueError: if an id or a class is unknown, an id occurs twice, or their numbers differ.
+        """
+        self._ledger.tell(ids, labels, by)
+
+    def skip(self, ids: Any, *, by: str | None = None) -> None:
+        """Records that examples are not to be labeled; they are not proposed again.
+
+        Args:
+          ids: an id, or several.
+          by: who skipped them.
+
+        Raises:
+          ValueError: if an id is unknown, occurs twice, or has a label; ``untell`` it first.
+        """
+        self._ledger.skip(ids, by)
+
+    def untell(self, ids: Any) -> None:
+        """Takes back labels, or skips.
+
+        Args:
+          ids: an id, or several.
+
+        Raises:
+          ValueError: if an id is unknown, occurs twice, or has neither a label nor a skip.
+        """
+        self._ledger.untell(ids)
+
+    def labeled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what is labeled, for training: inputs ``[L, ...]`` and class ids ``[L]``.
+
+        They are in the order in which the labels were given. Audit examples are not among them.
+        """
+        return self._arrays(self._ledger.training())
+
+    def audited(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the audit examples that have a label: inputs ``[M, ...]``, class ids ``[M]``."""
+        return self._arrays(self._ledger.audited())
+
+    @property
+    def pending(self) -> list[Id]:
+        """Ids of the latest proposal that have neither a label nor a skip, best first."""
+        return list(self._ledger.state.pending)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The names of the classes, in the order of their class ids, if they have any."""
+        return self._ledger.classes.names
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return self._ledger.classes.num
+
+    def labels(self) -> dict[Id, Label]:
+        """Returns every label by id, those of the audit too, in the order they were given."""
+        return {i: given.label for i, given in self._ledger.state.labels.items()}
+
+    # What to label next.
+
+    def next(
+        self,
+        k: int,
+        network: Any = None,
+        *,
+        strategy: str = "mlmoc",
+        audit: int = 0,
+        most_candidates: int | None = MOST_CANDIDATES,
+        exclude: Any = (),
+        features: ArrayLike | None = None,
+        **options: Any,
+    ) -> list[Id]:
+        """Proposes examples to label.
+
+        Without a network, these are typical examples of different clusters. With one, a strategy
+        chooses them. Labels that arrived since the network was trained move its posterior by
+        rank-one updates, so that they count without any training. The same call proposes the same
+        examples until a label or a skip arrives.
+
+        Args:
+          k: how many; 0 is allowed if ``audit`` is not 0.
+          network: the trained network; ``None`` takes that of the last call of ``absorb`` or
+            ``next`` in this process, if any.
+          strategy: a key of ``acquisition.STRATEGIES``.
+          audit: how many audit examples to add, at the end; see ``report``.
+          most_candidates: of more unlabeled examples, so many are drawn and scored; ``None`` scores
+            all.
+          exclude: ids not to propose, such as those that somebody else is labeling.
+          features: features of the whole pool ``[N, d]``, from any model, by which examples are
+            clustered without a network; ``None`` takes the raw inputs.
+          **options: of the look-ahead, see ``acquisition.LookaheadOptions``; ``batch_mode`` is
+            ``"greedy"`` by default.
+
+        Returns:
+          Their ids, best first, then ``audit`` of the audit.
+
+        Raises:
+          MissingExtraError: if scikit-learn is needed and not installed.
+          TypeError: if the network is not a ``Network``, or an option has the wrong type.
+          ValueError: if fewer than ``k`` examples are left, there are no labels for the network, or
+            the strategy or an option is unknown or does not fit.
+        """
+        k, audit = _at_least_zero("k", k), _at_least_zero("audit", audit)
+        if not k + audit:
+            raise ValueError("nothing to propose: k and audit are 0")
+        checks.one_of("strategy", strategy, STRATEGIES)
+        avoided = identity.as_ids(exclude)
+        self._ledger.ids.check(avoided)
+        used = self._proposer.use(network)
+        from_audit = self._ledger.next_audit(audit, avoided)
+        rows, name, predictions = np.empty(0, np.int64), "typical", None
+        if k and used is None:
+            rows = self._proposer.typical(k, avoided, features)
+        elif k and used is not None:
+            name = strategy
+            rows, predictions = self._proposer.by_strategy(
+                used, k, strategy, avoided, most_candidates, options
+            )
+        chosen = self._ledger.ids.of(rows)
+        proposal = Proposed(chosen, name, predictions, from_audit)
+        if proposal != self._ledger.state.proposal:
+            self._ledger.record([proposal])
+        return [*chosen, *from_audit]
+
+    def fit(
+        self, network: Network, config: TrainingConfig | None = None, **options: Any
+    ) -> Network:
+        """Trains a network on the labels, with ``training.fit``.
+
+        Args:
+          network: the network at which training starts.
+          config: the settings of training; by default those of ``TrainingConfig()``.
+          **options: see ``training.fit``.
+
+        Returns:
+          The trained network.
+
+        Raises:
+          ValueError: if there are no labels; see also ``training.fit``.
+        """
+        x, y = self.labeled()
+        if not len(y):
+            raise ValueError("there are no labels to train on; tell some first")
+        config = TrainingConfig() if config is None else config
+        return training.fit(self._proposer.key(), network, x, y, config, **options)[0]
+
+    def absorb(
+        self, network: Any, *, most_candidates: int | None = MOST_CANDIDATES, **options: Any
+    ) -> None:
+        """Computes the posterior of a network, so that further labels count without any training.
+
+        From then on ``next`` needs no network. Each label that arrives is a rank-one update. If the
+        same network and its labels were absorbed before, in another process too, the posterior is
+        read from disk.
+
+        Args:
+          network: the trained network.
+          most_candidates: see ``next``.
+          **options: see ``next``.
+
+        Raises:
+          TypeError: if the network is not a ``Network``, or an option has the wrong type.
+          ValueError: if there are no labels, nothing is left to label, or an option is unknown.
+        """
+        used = self._proposer.use(network)
+        if used is None:
+            raise TypeError("absorb needs the trained network")
+        self._proposer.absorb(used, most_candidates, options)
+
+    # What has been reached.
+
+    def report(self, network: Any = None, train: comparison.Train | None = None) -> report.Report:
+        """Says what the campaign has reached.
+
+        Args:
+          network: the network whose accuracy is measured on the audit labels; ``None`` takes that
+            of the last call of ``absorb`` or ``next`` in this process, if any.
+          train: trains a network, ``train(x, y)``; with it, chosen labels are compared with random
+            ones, for which about nine networks are trained.
+
+        Raises:
+          TypeError: if the network is not a ``Network``.
+          ValueError: if ``train`` is given and there are too few audit labels.
+        """
+        x_audit, y_audit = self.audited()
+        used = self._proposer.known(network)
+        accuracy = beside_random = None
+        if used is not None and len(y_audit):
+            accuracy = report.Rate.of(comparison.correct(used.network, x_audit, y_audit))
+        if train is not None:
+            seed = self._ledger.state.created.seed
+            beside_random = comparison.compare(train, *self.labeled(), x_audit, y_audit, seed=seed)
+        return report.of_ledger(self._ledger, accuracy, beside_random)
+
+    def close(self) -> None:
+        """Lets other processes open the campaign; nothing more can be recorded by this object."""
+        self._close()
+
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _arrays(self, labels: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        if not labels:
+            return self._source.take(np.arange(1))[:0], np.empty(0, np.int32)
+        rows = np.array([*labels], np.int64)
+        return self._source.take(rows), np.array([*labels.values()], np.int32)
+
+
+def read(folder: str | os.PathLike[str]) -> report.Report:
+    """Reports on a campaign that may be open in another process, without its pool.
+
+    Args:
+      folder: where it is kept.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      ValueError: if it is damaged, or of a later version.
+    """
+    folder = os.fspath(folder)
+    entries = log.read(folder)
+    created = entries[0].event
+    assert isinstance(created, Created)
+    ids = identity.Ids.read(folder, created.num_examples)
+    return report.of_ledger(Ledger(entries, ids))
+
+
+def _check_pool(folder: str, source: Source, created: Created) -> None:
+    if len(source) != created.num_examples:
+        raise ValueError(
+            f"the pool has {len(source)} examples, but the campaign in {folder} was created with "
+            f"{created.num_examples}: pass the same pool, or create another campaign"
+        )
+    if source.digest() != created.pool:
+        raise ValueError(
+            f"the examples of the pool are not those with which the campaign in {folder} was "
+            "created: pass the same ones, prepared in the same way and in the same order, or "
+            "create another campaign"
+        )
+
+
+def _size_of_audit(audit: float | int | None, num: int) -> int:
+    if audit is None:
+        return min(round(_AUDIT_SHARE * num), _MOST_AUDIT)
+    if isinstance(audit, bool) or not isinstance(audit, int | float | np.number):
+        raise TypeError(f"audit must be a number or a share of examples, got {audit!r}")
+    whole = isinstance(audit, int | np.integer)
+    size = int(audit) if whole else round(num * audit) if 0 <= audit < 1 else -1
+    if not 0 <= size < num:
+        raise ValueError(
+            f"audit must be a number of examples below {num}, or a share of them below 1, got "
+            f"{audit!r}"
+        )
+    return size
+
+
+def _at_least_zero(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+    return int(value)
