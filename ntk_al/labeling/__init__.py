@@ -1,7 +1,9 @@
 """Labeling campaigns: people label what a strategy proposes, and every label is on disk."""
 
-from ntk_al.labeling.campaign import Campaign, read
+from ntk_al.labeling.campaign import Campaign
 from ntk_al.labeling.comparison import Train
+from ntk_al.labeling.exchange import export, read_answers, write_queue
+from ntk_al.labeling.reading import read
 from ntk_al.labeling.report import Comparison, Rate, Report
 from ntk_al.labeling.sources import ArrayRecord, ImageFolder, Source, Table
 
@@ -15,5 +17,8 @@ __all__ = [
     "Source",
     "Table",
     "Train",
+    "export",
     "read",
+    "read_answers",
+    "write_queue",
 ]

@@ -13,26 +13,18 @@ import numpy as np
 from ntk_al import training
 from ntk_al._utils import checks
 from ntk_al.acquisition import STRATEGIES
-from ntk_al.labeling import cache, classes, comparison, identity, log, report
-from ntk_al.labeling.events import (
-    FORMAT,
-    Created,
-    Id,
-    Label,
-    Proposed,
-)
+from ntk_al.labeling import cache, classes, comparison, creation, identity, log, report
+from ntk_al.labeling.events import Id, Label, Proposed
 from ntk_al.labeling.ledger import Ledger
 from ntk_al.labeling.proposer import Proposer
-from ntk_al.labeling.sources import Source, open_source
+from ntk_al.labeling.sources import ImageFolder, Source, open_source
+from ntk_al.labeling.state import Answer
 from ntk_al.network import Network
 from ntk_al.training import TrainingConfig
 from ntk_al.types import ArrayLike
 
 MOST_CANDIDATES = 2000
 """Of more unlabeled examples than that, a random sample is scored."""
-
-_AUDIT_SHARE = 0.05
-_MOST_AUDIT = 100
 
 
 class Campaign:
@@ -105,19 +97,8 @@ class Campaign:
             )
         known = classes.Classes.of(num_classes, class_names)
         source = open_source(x_pool)
-        num = len(source)
-        names = identity.Ids(num, source.ids if ids is None else ids)
-        seed = _at_least_zero("seed", seed)
-        rng = np.random.default_rng(seed)
-        created = Created(
-            format=FORMAT,
-            num_examples=num,
-            pool=source.digest(),
-            num_classes=known.num,
-            class_names=known.names,
-            audit=rng.permutation(num)[: _size_of_audit(audit, num)].tolist(),
-            seed=seed,
-        )
+        names = identity.Ids(len(source), source.ids if ids is None else ids)
+        created = creation.created(source, known, audit, seed)
         os.makedirs(folder, exist_ok=True)
         names.write(folder)
         return cls(folder, source, log.Log(folder, created), names)
@@ -143,9 +124,8 @@ class Campaign:
         events = log.Log(folder)
         try:
             source = open_source(x_pool)
-            created = events.entries[0].event
-            assert isinstance(created, Created)
-            _check_pool(folder, source, created)
+            created = creation.of_entries(events.entries)
+            creation.check_pool(folder, source, created)
             ids = identity.Ids.read(folder, created.num_examples)
             return cls(folder, source, events, ids)
         except BaseException:
@@ -224,6 +204,49 @@ class Campaign:
         """Returns every label by id, those of the audit too, in the order they were given."""
         return {i: given.label for i, given in self._ledger.state.labels.items()}
 
+    def answers(self) -> dict[Id, Answer]:
+        """Returns the same with who gave each label and when."""
+        return dict(self._ledger.state.labels)
+
+    @property
+    def audit(self) -> list[Id]:
+        """Ids of the examples that are set apart to measure accuracy, in the order of the draw."""
+        return list(self._ledger.audit)
+
+    def id_of(self, text: str) -> Id:
+        """Returns the id that a text stands for, such as an entry of a CSV file.
+
+        Raises:
+          ValueError: if it is that of no example, or of two.
+        """
+        return self._ledger.ids.of_text(text)
+
+    def class_of(self, text: str) -> Label:
+        """Returns the class that a text stands for: its name, or its number.
+
+        Raises:
+          ValueError: if it is no class.
+        """
+        return self._ledger.classes.of_text(text)
+
+    def class_id(self, label: Label) -> int:
+        """Returns the class id of a label, from 0."""
+        return self._ledger.classes.number(label)
+
+    def path(self, i: Id) -> str | None:
+        """Returns the path of an image, or ``None`` if the pool is no folder of images.
+
+        Raises:
+          ValueError: if the id is unknown.
+        """
+        self._ledger.ids.check([i])
+        source = self._source
+        return source.path(i) if isinstance(source, ImageFolder) else None
+
+    def prediction(self, i: Id) -> Label | None:
+        """Returns the class that a network predicted when it proposed an example, if one did."""
+        return self._ledger.state.predicted.get(i)
+
     # What to label next.
 
     def next(
@@ -268,7 +291,7 @@ class Campaign:
           ValueError: if fewer than ``k`` examples are left, there are no labels for the network, or
             the strategy or an option is unknown or does not fit.
         """
-        k, audit = _at_least_zero("k", k), _at_least_zero("audit", audit)
+        k, audit = creation.at_least_zero("k", k), creation.at_least_zero("audit", audit)
         if not k + audit:
             raise ValueError("nothing to propose: k and audit are 0")
         checks.one_of("strategy", strategy, STRATEGIES)
@@ -380,56 +403,3 @@ class Campaign:
             return self._source.take(np.arange(1))[:0], np.empty(0, np.int32)
         rows = np.array([*labels], np.int64)
         return self._source.take(rows), np.array([*labels.values()], np.int32)
-
-
-def read(folder: str | os.PathLike[str]) -> report.Report:
-    """Reports on a campaign that may be open in another process, without its pool.
-
-    Args:
-      folder: where it is kept.
-
-    Raises:
-      FileNotFoundError: if there is none.
-      ValueError: if it is damaged, or of a later version.
-    """
-    folder = os.fspath(folder)
-    entries = log.read(folder)
-    created = entries[0].event
-    assert isinstance(created, Created)
-    ids = identity.Ids.read(folder, created.num_examples)
-    return report.of_ledger(Ledger(entries, ids))
-
-
-def _check_pool(folder: str, source: Source, created: Created) -> None:
-    if len(source) != created.num_examples:
-        raise ValueError(
-            f"the pool has {len(source)} examples, but the campaign in {folder} was created with "
-            f"{created.num_examples}: pass the same pool, or create another campaign"
-        )
-    if source.digest() != created.pool:
-        raise ValueError(
-            f"the examples of the pool are not those with which the campaign in {folder} was "
-            "created: pass the same ones, prepared in the same way and in the same order, or "
-            "create another campaign"
-        )
-
-
-def _size_of_audit(audit: float | int | None, num: int) -> int:
-    if audit is None:
-        return min(round(_AUDIT_SHARE * num), _MOST_AUDIT)
-    if isinstance(audit, bool) or not isinstance(audit, int | float | np.number):
-        raise TypeError(f"audit must be a number or a share of examples, got {audit!r}")
-    whole = isinstance(audit, int | np.integer)
-    size = int(audit) if whole else round(num * audit) if 0 <= audit < 1 else -1
-    if not 0 <= size < num:
-        raise ValueError(
-            f"audit must be a number of examples below {num}, or a share of them below 1, got "
-            f"{audit!r}"
-        )
-    return size
-
-
-def _at_least_zero(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
-    return int(value)

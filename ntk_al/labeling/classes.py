@@ -58,6 +58,15 @@ class Classes:
         single = isinstance(labels, str | int | np.integer) or np.ndim(labels) == 0
         return [self._label(label) for label in ([labels] if single else labels)]
 
+    def of_text(self, text: str) -> Label:
+        """Returns the class that a text stands for: its name, or else its number.
+
+        Raises:
+          ValueError: if it is no class.
+        """
+        spelled = text not in self._numbers and text.isdecimal()
+        return self.labels(int(text) if spelled else text)[0]
+
     def number(self, label: Label) -> int:
         """Returns the class id of a recorded label."""
         return self._numbers[label] if isinstance(label, str) else label

@@ -73,6 +73,21 @@ class Ids:
             twice = next(i for position, i in enumerate(ids) if i in ids[:position])
             raise ValueError(f"the id {twice!r} was given twice")
 
+    def of_text(self, text: str) -> Id:
+        """Returns the id that a text stands for: itself, or the integer that it spells.
+
+        Raises:
+          ValueError: if it is that of no example, or of two.
+        """
+        found: list[Id] = [text] if self._knows(text) else []
+        if text.lstrip("-").isdecimal() and str(int(text)) == text and self._knows(int(text)):
+            found.append(int(text))
+        if len(found) > 1:
+            raise ValueError(f"both {text!r} and {text} are ids, and a text cannot tell them apart")
+        if not found:
+            self.check([text])
+        return found[0]
+
     def _knows(self, i: Id) -> bool:
         if self._rows is None:
             return isinstance(i, int) and 0 <= i < self._num

@@ -150,7 +150,7 @@ def of_ledger(
     state = ledger.state
     labels = np.array([*ledger.training().values()], int)
     counts = np.bincount(labels, minlength=ledger.classes.num).tolist()
-    agreed = [arrival.predicted == arrival.label for arrival in state.arrivals]
+    agreed = [arrival.predicted == arrival.label for arrival in state.arrivals.values()]
     return Report(
         num_examples=state.created.num_examples,
         per_class=dict(zip(ledger.recorded(range(len(counts))), counts, strict=True)),

@@ -19,7 +19,7 @@ from ntk_al.labeling.events import (
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
+class Answer:
     """The label of an example.
 
     Attributes:
@@ -40,12 +40,10 @@ class Arrival:
     """A first label, beside what the network had predicted when it proposed the example.
 
     Attributes:
-      id: the example.
       predicted: the class that the network predicted.
       label: the class that was given.
     """
 
-    id: Id
     predicted: Label
     label: Label
 
@@ -60,12 +58,13 @@ class State:
       created: the first event.
       labels: the label of each labeled example, in the order in which they were given.
       skipped: ids that are not to be labeled, in order, with the number of the event.
-      arrivals: first labels beside predictions, in order.
+      arrivals: the first label of each example beside its prediction, by id, in order.
       num_replaced: how many labels were replaced by others.
       num_undone: how many labels or skips were taken back.
       num_answers: how many labels, skips and undoings there were.
       trained: for each network by its digest, the number of the event in which it was first seen.
       proposal: the latest proposal, if any.
+      predicted: the class that a network predicted when it last proposed an example, by id.
       pending: ids of the latest proposal for which there is neither a label nor a skip.
     """
 
@@ -73,16 +72,16 @@ class State:
         first, *rest = entries
         assert isinstance(first.event, Created)
         self.created: Created = first.event
-        self.labels: dict[Id, Given] = {}
+        self.labels: dict[Id, Answer] = {}
         self.skipped: dict[Id, int] = {}
-        self.arrivals: list[Arrival] = []
+        self.arrivals: dict[Id, Arrival] = {}
         self.num_replaced = 0
         self.num_undone = 0
         self.num_answers = 0
         self.trained: dict[str, int] = {}
         self.proposal: Proposed | None = None
         self.pending: list[Id] = []
-        self._predicted: dict[Id, Label] = {}
+        self.predicted: dict[Id, Label] = {}
         self.add(rest)
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -109,17 +108,17 @@ class State:
         self.proposal = event
         self.pending = [*event.ids, *event.audit]
         if event.predictions is not None:
-            self._predicted.update(zip(event.ids, event.predictions, strict=True))
+            self.predicted.update(zip(event.ids, event.predictions, strict=True))
 
     def _label(self, entry: Entry, event: Labeled) -> None:
         if event.id in self.labels:
             self.num_replaced += 1
-        elif event.id in self._predicted:
-            predicted = self._predicted.pop(event.id)
-            self.arrivals.append(Arrival(event.id, predicted, event.label))
+        elif event.id in self.predicted:
+            first = Arrival(self.predicted[event.id], event.label)
+            self.arrivals.setdefault(event.id, first)
         # A replaced label moves to the end: networks before it were trained on another one.
         self.labels.pop(event.id, None)
-        self.labels[event.id] = Given(event.label, event.by, entry.at, entry.number)
+        self.labels[event.id] = Answer(event.label, event.by, entry.at, entry.number)
         self.skipped.pop(event.id, None)
         self._answer(event.id)
         self.num_answers += 1

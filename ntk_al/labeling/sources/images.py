@@ -60,6 +60,10 @@ class ImageFolder:
         """The paths of the images within the folder, in order."""
         return self._ids
 
+    def path(self, i: Id) -> str:
+        """Returns the path of an image from its id."""
+        return os.path.join(self._folder, str(i))
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -84,7 +88,7 @@ class ImageFolder:
         return digest_of(self, facts=self._ids)
 
     def _read(self, name: str) -> np.ndarray:
-        path = os.path.join(self._folder, name)
+        path = self.path(name)
         image = _pillow()
         try:
             with image.open(path) as file:

@@ -1,0 +1,79 @@
+"""The first event of a campaign: what belongs to it and never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ntk_al.labeling.classes import Classes
+from ntk_al.labeling.events import FORMAT, Created, Entry
+from ntk_al.labeling.sources import Source
+
+_AUDIT_SHARE = 0.05
+_MOST_AUDIT = 100
+
+
+def created(source: Source, classes: Classes, audit: float | int | None, seed: Any) -> Created:
+    """Makes the first event, for which the audit is drawn and the pool is read.
+
+    Raises:
+      TypeError: if an argument has the wrong type.
+      ValueError: if the pool holds no inputs, or an argument does not fit it.
+    """
+    num, seed = len(source), at_least_zero("seed", seed)
+    order = np.random.default_rng(seed).permutation(num)
+    return Created(
+        format=FORMAT,
+        num_examples=num,
+        pool=source.digest(),
+        num_classes=classes.num,
+        audit=order[: _size_of_audit(audit, num)].tolist(),
+        seed=seed,
+        class_names=classes.names,
+    )
+
+
+def of_entries(entries: Sequence[Entry]) -> Created:
+    """Returns the first event of a log."""
+    first = entries[0].event
+    assert isinstance(first, Created)
+    return first
+
+
+def check_pool(folder: str, source: Source, created: Created) -> None:
+    """Raises ValueError unless a pool is the one with which a campaign was created."""
+    if len(source) != created.num_examples:
+        raise ValueError(
+            f"the pool has {len(source)} examples, but the campaign in {folder} was created with "
+            f"{created.num_examples}: pass the same pool, or create another campaign"
+        )
+    if source.digest() != created.pool:
+        raise ValueError(
+            f"the examples of the pool are not those with which the campaign in {folder} was "
+            "created: pass the same ones, prepared in the same way and in the same order, or "
+            "create another campaign"
+        )
+
+
+def _size_of_audit(audit: float | int | None, num: int) -> int:
+    if audit is None:
+        return min(round(_AUDIT_SHARE * num), _MOST_AUDIT)
+    if isinstance(audit, bool) or not isinstance(audit, int | float | np.number):
+        raise TypeError(f"audit must be a number or a share of examples, got {audit!r}")
+    whole = isinstance(audit, int | np.integer)
+    size = int(audit) if whole else round(num * audit) if 0 <= audit < 1 else -1
+    if not 0 <= size < num:
+        raise ValueError(
+            f"audit must be a number of examples below {num}, or a share of them below 1, got "
+            f"{audit!r}"
+        )
+    return size
+
+
+def at_least_zero(name: str, value: Any) -> int:
+    """Returns a whole number, or raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {value!r}")
+    return int(value)
