@@ -12,6 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "run": ("main", "run an experiment: repeatedly train, test, query and label"),
     "sweep": ("sweep", "run many experiments that differ in a few settings, such as seeds"),
+    "campaign": ("campaign", "label your own examples: create, next, import, export, status"),
     "figure": ("figures", "draw a figure of the paper, or of your own sweeps"),
 }
 """For each subcommand, the module in this package that implements it, and a description."""
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _usage() -> str:
-    commands = "\n".join(f"  {name:8}{what}" for name, (_, what) in COMMANDS.items())
+    commands = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
     flagfiles = sorted({path.name for path in pathlib.Path(_FLAGFILES).rglob("*.flags")})
     return f"""usage: ntk-al COMMAND [FLAGS]
 

@@ -27,6 +27,7 @@ FLOORS = {
     "experiments.mlbench": 6,
     "experiments": 6,
     "experiments.benchmarks": 7,
+    "experiments.campaign": 7,
     "experiments.studies": 7,
     "experiments.sweep": 7,
     "experiments.figures": 8,

@@ -19,7 +19,7 @@ from ntk_al.kernels.infinite import neural_tangents_compat
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("figures", "mlbench", "statistics", "studies", "sweep")  # of the experiments
+ROOMS = ("campaign", "figures", "mlbench", "statistics", "studies", "sweep")  # of the experiments
 
 
 def hide(monkeypatch, module):
@@ -89,6 +89,7 @@ def test_the_oldest_versions_are_the_floors():
         *PROJECT["project"]["dependencies"],
         *optional["data"],
         *optional["experiments"],
+        *optional["labeling"],
         *optional["tensorboard"],
         *optional["mlbench"],
         *[line for line in optional["test"] if line.startswith(("chex", "equinox"))],

@@ -5,7 +5,7 @@ from ntk_al.labeling.comparison import Train
 from ntk_al.labeling.exchange import export, read_answers, write_queue
 from ntk_al.labeling.reading import read
 from ntk_al.labeling.report import Comparison, Rate, Report
-from ntk_al.labeling.sources import ArrayRecord, ImageFolder, Source, Table
+from ntk_al.labeling.sources import ArrayRecord, ImageFolder, Source, Standardized, Table
 
 __all__ = [
     "ArrayRecord",
@@ -15,6 +15,7 @@ __all__ = [
     "Rate",
     "Report",
     "Source",
+    "Standardized",
     "Table",
     "Train",
     "export",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,7 @@ from ntk_al.labeling import cache, classes, comparison, creation, identity, log,
 from ntk_al.labeling.events import Id, Label, Proposed
 from ntk_al.labeling.ledger import Ledger
 from ntk_al.labeling.proposer import Proposer
-from ntk_al.labeling.sources import ImageFolder, Source, open_source
+from ntk_al.labeling.sources import Source, open_source
 from ntk_al.labeling.state import Answer
 from ntk_al.network import Network
 from ntk_al.training import TrainingConfig
@@ -240,8 +240,8 @@ class Campaign:
           ValueError: if the id is unknown.
         """
         self._ledger.ids.check([i])
-        source = self._source
-        return source.path(i) if isinstance(source, ImageFolder) else None
+        path: Callable[[Id], str | None] | None = getattr(self._source, "path", None)
+        return None if path is None else path(i)
 
     def prediction(self, i: Id) -> Label | None:
         """Returns the class that a network predicted when it proposed an example, if one did."""

@@ -40,9 +40,7 @@ class Rate:
         return cls(float(right.mean()), float(interval.low), float(interval.high), len(right))
 
     def __str__(self) -> str:
-        return (
-            f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}] of {self.num}"
-        )
+        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +125,14 @@ class Report:
             if self.recent_agreement.num < self.agreement.num:
                 line += f"; of the last {self.recent_agreement.num}, {self.recent_agreement}"
             lines.append(line)
-        if not self.num_audit:
+        if not self.size_audit:
+            lines.append("accuracy is not known: the campaign was created without audit examples")
+        elif not self.num_audit:
             lines.append(
-                f"accuracy is not known: label some of the {self.size_audit} audit examples, "
-                "next(0, audit=20)"
-                if self.size_audit
-                else "accuracy is not known: the campaign was created without audit examples"
+                f"accuracy is not known: none of the {self.size_audit} audit examples has a label"
             )
         elif self.accuracy is None:
-            lines.append(f"{self.num_audit} audit labels; report(network) says its accuracy")
+            lines.append(f"{self.num_audit} audit labels, for the accuracy of a network")
         else:
             lines.append(f"accuracy on {self.num_audit} audit labels: {self.accuracy}")
         if self.comparison is not None:

@@ -216,3 +216,26 @@ def test_a_campaign_takes_ids_from_its_source(images, tmp_path):
         assert campaign.labels() == {"b/2.png": "dog"}
         np.testing.assert_array_equal(campaign.labeled()[0][0] * 255, images[1]["b/2.png"])
         assert set(campaign.next(2)) == {"a/1.png", "a/10.PNG"}
+
+
+# Scaled.
+
+
+def test_channels_and_columns_are_standardized(images, numbers):
+    for pool in (images[0], 1000 * numbers + 5):
+        source = open_source(pool)
+        scaled = labeling.Standardized(source)
+        x = everything(scaled)
+        axes = tuple(range(x.ndim - 1))
+        np.testing.assert_allclose(x.mean(axes), 0, atol=1e-5)
+        np.testing.assert_allclose(x.std(axes), 1, rtol=1e-5)
+        assert scaled.ids == source.ids
+        assert scaled.digest() != source.digest()
+    constant = labeling.Standardized(open_source(np.full((3, 2), 7.0)))
+    np.testing.assert_array_equal(everything(constant), np.zeros((3, 2)))
+
+
+def test_a_scaled_folder_of_images_still_has_paths(images, tmp_path):
+    source = labeling.Standardized(labeling.ImageFolder(images[0]))
+    with labeling.Campaign.create(tmp_path / "c", source, num_classes=2) as campaign:
+        assert campaign.path("b/2.png") == os.path.join(images[0], "b/2.png")

@@ -14,9 +14,19 @@ from ntk_al.labeling.sources.array_records import ArrayRecord
 from ntk_al.labeling.sources.arrays import Arrays, open_npy
 from ntk_al.labeling.sources.images import ImageFolder
 from ntk_al.labeling.sources.source import Source
+from ntk_al.labeling.sources.standardized import Standardized
 from ntk_al.labeling.sources.tables import Table
 
-__all__ = ["BY_SUFFIX", "ArrayRecord", "Arrays", "ImageFolder", "Source", "Table", "open_source"]
+__all__ = [
+    "BY_SUFFIX",
+    "ArrayRecord",
+    "Arrays",
+    "ImageFolder",
+    "Source",
+    "Standardized",
+    "Table",
+    "open_source",
+]
 
 BY_SUFFIX: dict[str, Callable[[str], Source]] = {
     ".npy": open_npy,

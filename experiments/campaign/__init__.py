@@ -1,0 +1,1 @@
+"""``ntk-al campaign``: labeling campaigns for those without Python."""

@@ -1,0 +1,186 @@
+"""The commands, one function each, called with the folder of the campaign and the flags.
+
+To add a command, write its function and add a row to ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ntk_al import labeling
+
+from .learner import Learner
+from .pool import PoolSettings
+
+Flags = dict[str, Any]
+"""The values of all flags, by name."""
+
+
+class Command(NamedTuple):
+    """A command.
+
+    Attributes:
+      run: does it; returns the lines that are shown.
+      usage: its arguments after ``ntk-al campaign``.
+      help: what it does.
+    """
+
+    run: Callable[[str, list[str], Flags], list[str]]
+    usage: str
+    help: str
+
+
+def create(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Creates a campaign."""
+    if not flags["pool"]:
+        raise ValueError("which examples? --pool=FILE or --pool=FOLDER")
+    size = flags["image_size"]
+    if size and (len(size) != 2 or not all(number.isdecimal() for number in size)):
+        raise ValueError(f"--image_size takes height,width, such as 64,64, got {','.join(size)}")
+    settings = PoolSettings(
+        pool=os.path.abspath(flags["pool"]),
+        image_size=(int(size[0]), int(size[1])) if size else None,
+        channels=flags["channels"],
+        columns=tuple(flags["columns"]) if flags["columns"] else None,
+        id_column=flags["id_column"],
+    )
+    with labeling.Campaign.create(
+        folder,
+        settings.open(),
+        num_classes=flags["num_classes"],
+        class_names=flags["class_names"] or None,
+        audit=_number_or_share(flags["audit_size"]),
+        seed=flags["seed"],
+    ) as campaign:
+        settings.write(folder)
+        report = campaign.report()
+    return [
+        f"created {folder}: {report.num_examples} examples, {report.size_audit} of them to measure "
+        "accuracy",
+        f"now: ntk-al campaign next {folder} --k=20 --out=queue.csv",
+    ]
+
+
+def next_(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Writes what to label next."""
+    out = _output(flags)
+    with _opened(folder) as campaign:
+        lines = []
+        network = None
+        x, y = campaign.labeled()
+        if len(set(y.tolist())) > 1 and flags["k"]:
+            network = _learner(campaign, flags).train(x, y)
+            accuracy = campaign.report(network).accuracy
+            lines.append(
+                f"trained on {len(y)} labels"
+                + (f"; accuracy on {accuracy.num} audit labels: {accuracy}" if accuracy else "")
+            )
+        options = {"batch_mode": flags["batch_mode"]}
+        ids = campaign.next(
+            flags["k"], network, strategy=flags["strategy"], audit=flags["audit"], **options
+        )
+        labeling.write_queue(campaign, ids, out)
+    how = f"chosen by {flags['strategy']}" if network else "typical ones"
+    lines.append(f"wrote {out}: {len(ids)} examples to label, {how}")
+    lines.append(f"fill in the column label, and: ntk-al campaign import {folder} {out}")
+    return lines
+
+
+def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Records labels."""
+    if not rest:
+        raise ValueError("which file? ntk-al campaign import FOLDER FILE")
+    lines = []
+    with _opened(folder) as campaign:
+        for path in rest:
+            found = labeling.read_answers(campaign, path, by=flags["by"])
+            lines.append(
+                f"{path}: {found.labeled} labels, {found.skipped} skipped, "
+                f"{found.unanswered} without an answer"
+            )
+        lines.append(f"{campaign.report().num_labels} labels for training in all")
+    return lines
+
+
+def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Writes all labels."""
+    out = _output(flags)
+    with _opened(folder) as campaign:
+        labeling.export(campaign, out, flags["format"])
+        return [f"wrote {out}: {len(campaign.labels())} labels"]
+
+
+def status(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Says how far it is; with --compare, whether the labels are better than random ones."""
+    if not flags["compare"]:
+        return [str(labeling.read(folder))]
+    with _opened(folder) as campaign:
+        x, y = campaign.labeled()
+        if not len(y):
+            raise ValueError("--compare needs labels: there are none yet")
+        train = _learner(campaign, flags).train
+        return [str(campaign.report(train(x, y), train))]
+
+
+COMMANDS = {
+    "create": Command(
+        create,
+        "create FOLDER --pool=IMAGES --class_names=cat,dog",
+        "begin a campaign on a folder of images, or on a .csv, .parquet or .npy file",
+    ),
+    "next": Command(
+        next_,
+        "next FOLDER --k=20 --out=queue.csv",
+        "train on the labels, and write a CSV file of what to label, best first",
+    ),
+    "import": Command(
+        import_, "import FOLDER queue.csv [--by=NAME]", "record the labels of a CSV file"
+    ),
+    "export": Command(export, "export FOLDER --out=labels.csv [--format=coco]", "write all labels"),
+    "status": Command(
+        status, "status FOLDER [--compare]", "how many labels there are, and what they are worth"
+    ),
+}
+"""All commands by name."""
+
+
+def usage() -> str:
+    """Returns the usage of all commands."""
+    lines = ["usage:"]
+    for command in COMMANDS.values():
+        lines += [f"  ntk-al campaign {command.usage}", f"      {command.help}"]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _opened(folder: str) -> Iterator[labeling.Campaign]:
+    with labeling.Campaign.open(folder, PoolSettings.read(folder).open()) as campaign:
+        yield campaign
+
+
+def _learner(campaign: labeling.Campaign, flags: Flags) -> Learner:
+    names = ("model", "width", "epochs", "learning_rate", "augmentation")
+    return Learner(campaign.num_classes, **{name: flags[name] for name in names})
+
+
+def _output(flags: Flags) -> str:
+    out = flags["out"]
+    if not out:
+        raise ValueError("where to? --out=FILE")
+    if os.path.lexists(out):
+        raise FileExistsError(f"{out} is there already. Nothing was changed: choose another --out")
+    return str(out)
+
+
+def _number_or_share(text: str | None) -> float | int | None:
+    if text is None:
+        return None
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError as error:
+        raise ValueError(
+            f"--audit_size takes a number of examples, or a share such as 0.05, got {text!r}"
+        ) from error

@@ -1,0 +1,86 @@
+"""Where a campaign's examples come from, as flags say it, kept beside the campaign."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from ntk_al import labeling
+from ntk_al._utils import files
+from ntk_al.labeling.sources import open_source
+
+FILE = "pool.json"
+"""In the folder of the campaign; the commands after ``create`` read it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolSettings:
+    """What the flags say of a pool.
+
+    Attributes:
+      pool: the path of the file or of the folder, absolute.
+      image_size: height and width of images, or ``None``.
+      channels: of images, 1 or 3.
+      columns: of a table that are features, or ``None`` for all.
+      id_column: of a table, or ``None``.
+    """
+
+    pool: str
+    image_size: tuple[int, int] | None = None
+    channels: int = 3
+    columns: tuple[str, ...] | None = None
+    id_column: str | None = None
+
+    def open(self) -> labeling.Source:
+        """Opens the pool, scaled as networks like it.
+
+        Raises:
+          OSError: if it is not there.
+          TypeError: if it holds something other than numbers.
+          ValueError: if it is damaged, or an option does not fit it.
+        """
+        return labeling.Standardized(self._open())
+
+    def _open(self) -> labeling.Source:
+        if os.path.isdir(self.pool):
+            self._refuse("columns", "id_column", "is a folder of images")
+            return labeling.ImageFolder(self.pool, size=self.image_size, channels=self.channels)
+        self._refuse("image_size", "channels", "is not a folder of images")
+        if self.pool.lower().endswith((".csv", ".parquet")):
+            return labeling.Table(self.pool, columns=self.columns, id_column=self.id_column)
+        self._refuse("columns", "id_column", "is not a table")
+        return open_source(self.pool)
+
+    def _refuse(self, first: str, second: str, because: str) -> None:
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in (first, second):
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(f"--{name} does not fit: {self.pool} {because}")
+
+    def write(self, folder: str) -> None:
+        """Keeps the settings in the folder of a campaign."""
+        files.write(os.path.join(folder, FILE), json.dumps(dataclasses.asdict(self)) + "\n")
+
+    @classmethod
+    def read(cls, folder: str) -> PoolSettings:
+        """Reads the settings of a campaign.
+
+        Raises:
+          FileNotFoundError: if there are none.
+          ValueError: if they are damaged.
+        """
+        path = os.path.join(folder, FILE)
+        try:
+            with open(path, encoding="utf-8") as file:
+                values: dict[str, Any] = json.load(file)
+            given: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**given)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{os.path.abspath(folder)} holds no campaign that was made by this command: "
+                "make one with ntk-al campaign create"
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error

@@ -1,0 +1,152 @@
+"""A campaign by commands alone: from a folder of images or a table to exported labels."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from absl import flags
+
+from experiments.campaign import __main__ as program
+from experiments.campaign import commands
+
+SMALL = ["--epochs=30", "--width=8"]
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """Does a command in an empty folder, and returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        values = flags.FlagValues()
+        program.define(values)
+        capsys.readouterr()
+        program.main(values(["campaign", *arguments]), values)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(run):
+    """Returns the message with which a command ends."""
+
+    def refused(*arguments):
+        with pytest.raises(SystemExit) as exit:
+            run(*arguments)
+        return exit.value.code
+
+    return refused
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of dark and of bright images, with a few of the wrong size."""
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for i in range(48):
+        pixels = rng.integers(0, 20, (6 + i % 2, 6)) + 100 * (i % 2)
+        image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / f"{i:02}.png")
+
+
+def answer(path):
+    """Fills in a queue of images: odd ones are bright."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["label"] = "bright" if int(row["id"][:2]) % 2 else "dark"
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return [row["id"] for row in rows]
+
+
+CREATE = ["create", "c", "--pool=images", "--image_size=6,6", "--class_names=dark,bright"]
+
+
+def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
+    shown = run(*CREATE, "--channels=1", "--audit_size=6")
+    assert "created c: 48 examples, 6 of them to measure accuracy" in shown
+    assert "typical ones" in run("next", "c", "--k=4", "--audit=6", "--out=1.csv")
+    first = answer("1.csv")
+    assert "1.csv: 10 labels, 0 skipped, 0 without" in run("import", "c", "1.csv", "--by=ann")
+    shown = run("next", "c", "--k=3", "--out=2.csv", *SMALL)
+    assert "trained on 4 labels; accuracy on 6 audit labels: " in shown
+    assert "wrote 2.csv: 3 examples to label, chosen by mlmoc" in shown
+    second = answer("2.csv")
+    assert not set(first) & set(second)
+    assert "7 labels for training in all" in run("import", "c", "2.csv")
+    assert "7 labels of 48 examples (dark: " in run("status", "c")
+    assert "wrote labels.csv: 13 labels" in run("export", "c", "--out=labels.csv")
+    run("export", "c", "--out=classes", "--format=image_folder")
+    assert len(list((tmp_path / "classes" / "dark").iterdir())) > 0
+    assert len(list((tmp_path / "classes").rglob("*.png"))) == 13
+
+
+def test_a_table_is_labeled_and_compared_with_random_labels(run, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    x = rng.normal(size=(80, 2)) + 1000 * y[:, None]  # only scaled columns can be learned
+    rows = [f"{a},{b},row{i}" for i, (a, b) in enumerate(x)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,name", *rows]) + "\n")
+    run("create", "c", "--pool=t.csv", "--id_column=name", "--num_classes=2", "--audit_size=0.4")
+    labels = [f"row{i},{y[i]}" for i in range(80)]
+    (tmp_path / "all.csv").write_text("\n".join(["id,label", *labels]) + "\n")
+    run("import", "c", "all.csv")
+    shown = run("status", "c", "--compare", *SMALL)
+    assert "accuracy on 32 audit labels: 100.0 %" in shown
+    assert "Is it beating random? not known yet: with 25 labels each" in shown
+
+
+@pytest.mark.quick
+def test_without_a_command_the_usage_is_shown(run):
+    shown = run()
+    assert all(f"ntk-al campaign {name} FOLDER" in shown for name in commands.COMMANDS)
+
+
+@pytest.mark.quick
+def test_what_is_wrong_with_a_command_is_said_in_a_line(run, refused, images, tmp_path):
+    (tmp_path / "pool.npy").write_bytes(b"")
+    for arguments, message in (
+        (["crate", "c"], "unknown command 'crate'; known: create, next, import, export, status"),
+        (["create"], "which campaign? ntk-al campaign create FOLDER"),
+        (["create", "c"], r"which examples? --pool=FILE or --pool=FOLDER"),
+        (["create", "c", "--pool=nowhere", "--num_classes=2"], "no such file or folder"),
+        (["create", "c", "--pool=pool.npy", "--num_classes=2"], "pool.npy is not a .npy file"),
+        (
+            ["create", "c", "--pool=images", "--image_size=6,6"],
+            "pass either num_classes or class_names",
+        ),
+        ([*CREATE, "more"], "not a flag: more"),
+        ([*CREATE, "--image_size=6"], "--image_size takes height,width, such as 64,64, got 6"),
+        ([*CREATE, "--columns=a"], "--columns does not fit: "),
+        ([*CREATE, "--audit_size=few"], "--audit_size takes a number of examples, or a share"),
+        (["next", "c", "--out=q.csv"], "holds no campaign that was made by this command"),
+        (["status", "c"], "holds no campaign"),
+        (["import", "c"], "which file? ntk-al campaign import FOLDER FILE"),
+        (["export", "c"], "where to? --out=FILE"),
+    ):
+        code = refused(*arguments)
+        assert code.startswith("error: ")
+        assert message in code
+    assert not (tmp_path / "c" / "events.jsonl").exists()
+    run(*CREATE)
+    assert "c holds a campaign already. Nothing was changed" in refused(*CREATE)
+    assert "--compare needs labels: there are none yet" in refused("status", "c", "--compare")
+    (tmp_path / "q.csv").write_text("mine")
+    assert "q.csv is there already" in refused("next", "c", "--out=q.csv")
+    assert (tmp_path / "q.csv").read_text() == "mine"
+
+
+@pytest.mark.quick
+def test_a_pool_that_changed_is_refused(run, refused, images, tmp_path):
+    run(*CREATE)
+    (tmp_path / "images" / "00.png").unlink()
+    message = refused("next", "c", "--k=2", "--out=q.csv")
+    assert "the pool has 47 examples, but the campaign in c was created with 48" in message
+    (tmp_path / "c" / "pool.json").write_text("{}")
+    assert "pool.json is damaged" in refused("next", "c", "--k=2", "--out=q.csv")
