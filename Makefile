@@ -33,8 +33,8 @@ fuzz: $(VENV)/test-installed  ## thousands of random cases, minutes; FUZZ_SEED=1
 figures: $(VENV)/experiments-installed  ## every published figure, redrawn from experiments/results into docs/figures
 	$(RUN) -m experiments.figures.published $(ARGS)
 
-kill: $(VENV)/test-installed  ## runs that are killed at random moments and go on, and damaged checkpoints
-	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz/test_resume.py $(ARGS)
+kill: $(VENV)/test-installed  ## runs and campaigns that are killed at random moments and go on, and damaged checkpoints
+	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz/test_resume.py tests/fuzz/test_campaign.py $(ARGS)
 
 mutate: $(VENV)/dev-installed  ## small changes of the code that tests should notice, hours; MUTANTS=5 samples fewer
 	$(RUN) -m tests.mutation

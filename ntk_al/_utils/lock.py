@@ -39,7 +39,8 @@ class Lock:
         self._descriptor = _acquire(path, advice)
         try:
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode())
         except OSError:
             self.release()
             raise
@@ -99,7 +100,8 @@ def _acquire(path: str, advice: str) -> int:
 
 
 def _in_use(path: str, descriptor: int, advice: str) -> FileExistsError:
-    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    holder = os.read(descriptor, 32).decode(errors="replace").strip()
     return FileExistsError(
         f"{_folder(path)} is in use by {f'process {holder}' if holder else 'another process'}. "
         f"Nothing was changed: {advice}"
