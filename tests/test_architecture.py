@@ -21,6 +21,7 @@ FLOORS = {
     "ntk_al.lookahead": 3,
     "ntk_al.posterior": 3,
     "ntk_al.acquisition": 4,
+    "ntk_al.adapters": 5,
     "ntk_al.labeling": 5,
     "ntk_al": 5,
     "experiments.statistics": 6,

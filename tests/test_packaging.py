@@ -90,6 +90,7 @@ def test_the_oldest_versions_are_the_floors():
         *optional["data"],
         *optional["experiments"],
         *optional["labeling"],
+        *optional["skactiveml"],
         *optional["tensorboard"],
         *optional["mlbench"],
         *[line for line in optional["test"] if line.startswith(("chex", "equinox"))],

@@ -1,0 +1,1 @@
+"""This package as a part of other active-learning libraries; each adapter imports its library."""
