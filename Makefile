@@ -11,8 +11,8 @@ INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONST
 INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
-.PHONY: help run figures test quick fuzz kill mutate check wheel release-check clean bench bench-peers bench-look-ahead \
-	bench-query bench-memory bench-approximations bench-calibration bench-accelerator
+.PHONY: help run figures test test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
+	bench-look-ahead bench-query bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -35,6 +35,11 @@ figures: $(VENV)/experiments-installed  ## every published figure, redrawn from 
 
 kill: $(VENV)/test-installed  ## runs and campaigns that are killed at random moments and go on, and damaged checkpoints
 	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz/test_resume.py tests/fuzz/test_campaign.py $(ARGS)
+
+# Its SDK does not agree with the newest NumPy, so that the server has an environment of its own.
+LABEL_STUDIO_VENV ?= .venv-label-studio
+test-label-studio: $(LABEL_STUDIO_VENV)/installed  ## the exchange with a Label Studio server on this machine, 1.5 GB, minutes
+	NTK_AL_LABEL_STUDIO=$(LABEL_STUDIO_VENV)/bin/label-studio $(LABEL_STUDIO_VENV)/bin/python -m pytest tests/labeling/label_studio $(ARGS)
 
 mutate: $(VENV)/dev-installed  ## small changes of the code that tests should notice, hours; MUTANTS=5 samples fewer
 	$(RUN) -m tests.mutation
@@ -90,6 +95,11 @@ $(VENV)/bin/python:
 $(VENV)/%-installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(INSTALL) --editable '.[$*]'
 	$(if $(filter test dev,$*),$(INSTALL_INFINITE))
+	touch $@
+
+$(LABEL_STUDIO_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(LABEL_STUDIO_VENV)
+	$(LABEL_STUDIO_VENV)/bin/python -m pip install --quiet 'label-studio>=1.23' pytest selenium --editable '.[labeling]'
 	touch $@
 
 $(VENV)/installed: $(VENV)/test-installed  # what benchmarks need

@@ -13,6 +13,7 @@ COMMANDS = {
     "run": ("main", "run an experiment: repeatedly train, test, query and label"),
     "sweep": ("sweep", "run many experiments that differ in a few settings, such as seeds"),
     "campaign": ("campaign", "label your own examples: create, next, import, export, status"),
+    "label-studio": ("label_studio", "exchange a campaign with Label Studio: push, pull"),
     "figure": ("figures", "draw a figure of the paper, or of your own sweeps"),
 }
 """For each subcommand, the module in this package that implements it, and a description."""
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _usage() -> str:
-    commands = "\n".join(f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    commands = "\n".join(f"  {name:14}{what}" for name, (_, what) in COMMANDS.items())
     flagfiles = sorted({path.name for path in pathlib.Path(_FLAGFILES).rglob("*.flags")})
     return f"""usage: ntk-al COMMAND [FLAGS]
 

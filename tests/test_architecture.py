@@ -29,6 +29,7 @@ FLOORS = {
     "experiments": 6,
     "experiments.benchmarks": 7,
     "experiments.campaign": 7,
+    "experiments.label_studio": 7,
     "experiments.studies": 7,
     "experiments.sweep": 7,
     "experiments.figures": 8,

@@ -19,7 +19,15 @@ from ntk_al.kernels.infinite import neural_tangents_compat
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("campaign", "figures", "mlbench", "statistics", "studies", "sweep")  # of the experiments
+ROOMS = (
+    "campaign",
+    "figures",
+    "label_studio",
+    "mlbench",
+    "statistics",
+    "studies",
+    "sweep",
+)  # of the experiments
 
 
 def hide(monkeypatch, module):

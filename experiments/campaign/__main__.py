@@ -34,8 +34,6 @@ from ntk_al.labeling.exchange import EXPORTS
 from ntk_al.models import MODELS
 from ntk_al.training import AUGMENTATIONS
 
-_REFUSED = (ValueError, TypeError, OSError, ArithmeticError, extras.MissingExtraError)
-
 
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines all flags."""
@@ -105,7 +103,7 @@ def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> No
     try:
         for line in command.run(folder, extra, values.flag_values_dict()):
             print(line)
-    except _REFUSED as error:
+    except commands.REFUSED as error:
         sys.exit(f"error: {error}")
 
 

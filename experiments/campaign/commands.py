@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ntk_al import labeling
+from ntk_al._utils import extras
 
 from .learner import Learner
 from .pool import PoolSettings
+
+REFUSED = (ValueError, TypeError, OSError, ArithmeticError, extras.MissingExtraError)
+"""The errors that end a command with a message."""
 
 Flags = dict[str, Any]
 """The values of all flags, by name."""
@@ -64,29 +68,49 @@ def create(folder: str, rest: list[str], flags: Flags) -> list[str]:
     ]
 
 
+class Proposal(NamedTuple):
+    """What to label next, and what to say of it.
+
+    Attributes:
+      ids: the examples, best first.
+      lines: what is shown.
+    """
+
+    ids: list[str | int]
+    lines: list[str]
+
+
+def propose(campaign: labeling.Campaign, flags: Flags) -> Proposal:
+    """Trains on the labels, if there are any of two classes, and proposes examples."""
+    lines = []
+    network = None
+    x, y = campaign.labeled()
+    if len(set(y.tolist())) > 1 and flags["k"]:
+        network = _learner(campaign, flags).train(x, y)
+        accuracy = campaign.report(network).accuracy
+        of_audit = f"; accuracy on {accuracy.num} audit labels: {accuracy}" if accuracy else ""
+        lines.append(f"trained on {len(y)} labels{of_audit}")
+    ids = campaign.next(
+        flags["k"],
+        network,
+        strategy=flags["strategy"],
+        audit=flags["audit"],
+        batch_mode=flags["batch_mode"],
+    )
+    how = f"chosen by {flags['strategy']}" if network else "typical ones"
+    return Proposal(ids, [*lines, f"{len(ids)} examples to label, {how}"])
+
+
 def next_(folder: str, rest: list[str], flags: Flags) -> list[str]:
     """Writes what to label next."""
     out = _output(flags)
-    with _opened(folder) as campaign:
-        lines = []
-        network = None
-        x, y = campaign.labeled()
-        if len(set(y.tolist())) > 1 and flags["k"]:
-            network = _learner(campaign, flags).train(x, y)
-            accuracy = campaign.report(network).accuracy
-            lines.append(
-                f"trained on {len(y)} labels"
-                + (f"; accuracy on {accuracy.num} audit labels: {accuracy}" if accuracy else "")
-            )
-        options = {"batch_mode": flags["batch_mode"]}
-        ids = campaign.next(
-            flags["k"], network, strategy=flags["strategy"], audit=flags["audit"], **options
-        )
+    with opened(folder) as campaign:
+        ids, lines = propose(campaign, flags)
         labeling.write_queue(campaign, ids, out)
-    how = f"chosen by {flags['strategy']}" if network else "typical ones"
-    lines.append(f"wrote {out}: {len(ids)} examples to label, {how}")
-    lines.append(f"fill in the column label, and: ntk-al campaign import {folder} {out}")
-    return lines
+    return [
+        *lines,
+        f"wrote {out}: fill in its column label, and: ntk-al campaign import {folder} {out}",
+    ]
 
 
 def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
@@ -94,7 +118,7 @@ def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
     if not rest:
         raise ValueError("which file? ntk-al campaign import FOLDER FILE")
     lines = []
-    with _opened(folder) as campaign:
+    with opened(folder) as campaign:
         for path in rest:
             found = labeling.read_answers(campaign, path, by=flags["by"])
             lines.append(
@@ -108,7 +132,7 @@ def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
 def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
     """Writes all labels."""
     out = _output(flags)
-    with _opened(folder) as campaign:
+    with opened(folder) as campaign:
         labeling.export(campaign, out, flags["format"])
         return [f"wrote {out}: {len(campaign.labels())} labels"]
 
@@ -117,7 +141,7 @@ def status(folder: str, rest: list[str], flags: Flags) -> list[str]:
     """Says how far it is; with --compare, whether the labels are better than random ones."""
     if not flags["compare"]:
         return [str(labeling.read(folder))]
-    with _opened(folder) as campaign:
+    with opened(folder) as campaign:
         x, y = campaign.labeled()
         if not len(y):
             raise ValueError("--compare needs labels: there are none yet")
@@ -156,7 +180,8 @@ def usage() -> str:
 
 
 @contextmanager
-def _opened(folder: str) -> Iterator[labeling.Campaign]:
+def opened(folder: str) -> Iterator[labeling.Campaign]:
+    """Opens a campaign that ``create`` made."""
     with labeling.Campaign.open(folder, PoolSettings.read(folder).open()) as campaign:
         yield campaign
 

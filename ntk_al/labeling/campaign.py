@@ -209,6 +209,22 @@ class Campaign:
         return dict(self._ledger.state.labels)
 
     @property
+    def skipped(self) -> list[Id]:
+        """Ids that are not to be labeled."""
+        return list(self._ledger.state.skipped)
+
+    @property
+    def fingerprint(self) -> str:
+        """A text by which programs tell this campaign from others, on every machine."""
+        created = self._ledger.state
+        return cache.digest(created.created, created.created_at)
+
+    @property
+    def first_id(self) -> Id:
+        """The id of the first example of the pool."""
+        return self._ledger.ids.of([0])[0]
+
+    @property
     def audit(self) -> list[Id]:
         """Ids of the examples that are set apart to measure accuracy, in the order of the draw."""
         return list(self._ledger.audit)

@@ -56,6 +56,7 @@ class State:
 
     Attributes:
       created: the first event.
+      created_at: when it was written.
       labels: the label of each labeled example, in the order in which they were given.
       skipped: ids that are not to be labeled, in order, with the number of the event.
       arrivals: the first label of each example beside its prediction, by id, in order.
@@ -72,6 +73,7 @@ class State:
         first, *rest = entries
         assert isinstance(first.event, Created)
         self.created: Created = first.event
+        self.created_at = first.at
         self.labels: dict[Id, Answer] = {}
         self.skipped: dict[Id, int] = {}
         self.arrivals: dict[Id, Arrival] = {}

@@ -76,7 +76,7 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert "1.csv: 10 labels, 0 skipped, 0 without" in run("import", "c", "1.csv", "--by=ann")
     shown = run("next", "c", "--k=3", "--out=2.csv", *SMALL)
     assert "trained on 4 labels; accuracy on 6 audit labels: " in shown
-    assert "wrote 2.csv: 3 examples to label, chosen by mlmoc" in shown
+    assert "3 examples to label, chosen by mlmoc\nwrote 2.csv: " in shown
     second = answer("2.csv")
     assert not set(first) & set(second)
     assert "7 labels for training in all" in run("import", "c", "2.csv")

@@ -1,0 +1,1 @@
+"""``ntk-al label-studio``: campaigns whose labels are given in Label Studio."""

@@ -1,0 +1,101 @@
+"""Projects in Label Studio: the form that labelers fill in, and the view that orders tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from ntk_al.labeling.campaign import Campaign
+
+ACQUISITION = "acquisition"
+"""The field of a task by which tasks are ordered, highest first."""
+
+VIEW = "What to label next"
+_FORM = "label"
+
+_HIDDEN = (
+    *("inner_id", "annotations_results", "annotations_ids", "predictions_score", "file_upload"),
+    *("predictions_model_versions", "predictions_results", "total_predictions", "storage_filename"),
+    *("avg_lead_time", "draft_exists", "created_at", "updated_at", "updated_by"),
+    "data.ntk_campaign",
+)
+"""Columns of the view that a labeler does not need."""
+
+
+def find_or_create(campaign: Campaign, client: Any, title: str) -> int:
+    """Returns the id of the project with a title, which is created if there is none.
+
+    A new project has a form with the classes of the campaign, and a view that orders tasks by their
+    priority.
+
+    Args:
+      campaign: the campaign.
+      client: from ``connect``.
+      title: the title, of at least three characters.
+
+    Raises:
+      ValueError: if the title is too short, two projects have it, or the form of the project lacks
+        a class.
+    """
+    if len(title) < 3:
+        raise ValueError(f"the title of a project needs three characters or more, got {title!r}")
+    found = [project for project in client.projects.list(title=title) if project.title == title]
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} projects have the title {title!r}: rename all but one")
+    if found:
+        _check_form(campaign, client.projects.get(id=found[0].id), title)
+        return int(found[0].id)
+    project = client.projects.create(title=title, label_config=form(campaign))
+    column = f"tasks:data.{ACQUISITION}"
+    # Without its type, the column would be ordered as text.
+    view = {
+        "title": VIEW,
+        "ordering": [f"-{column}"],
+        "columnsDisplayType": {column: "Number"},
+        "hiddenColumns": {"explore": [f"tasks:{name}" for name in _HIDDEN], "labeling": []},
+    }
+    client.views.create(project=project.id, data=view)
+    return int(project.id)
+
+
+def form(campaign: Campaign) -> str:
+    """Returns the form of a project: an image or a text, and a choice of one class."""
+    is_image = campaign.path(campaign.first_id) is not None
+    kind, field = ("Image", "image") if is_image else ("Text", "text")
+    choices = "".join(_choice(name) for name in class_names(campaign))
+    return (
+        f'<View><{kind} name="{field}" value="${field}"/>'
+        f'<Choices name="{_FORM}" toName="{field}" choice="single" showInline="true">{choices}'
+        "</Choices></View>"
+    )
+
+
+def _choice(name: str) -> str:
+    # The server's own hotkeys count from 1, so that 4 would stand for the class 3.
+    hotkey = f" hotkey={quoteattr(name)}" if name.isdecimal() and len(name) == 1 else ""
+    return f"<Choice value={quoteattr(name)}{hotkey}/>"
+
+
+def class_names(campaign: Campaign) -> list[str]:
+    """Returns the classes as they are shown."""
+    return campaign.class_names or [str(number) for number in range(campaign.num_classes)]
+
+
+def choices(result: list[dict[str, Any]]) -> Iterator[str]:
+    """Yields the classes that were chosen in an annotation."""
+    for part in result:
+        yield from part.get("value", {}).get("choices", ())
+
+
+def _check_form(campaign: Campaign, project: Any, title: str) -> None:
+    lacking = [
+        name
+        for name in class_names(campaign)
+        if f"value={quoteattr(name)}" not in project.label_config
+    ]
+    if lacking:
+        raise ValueError(
+            f"the form of the project {title!r} has no choice {', '.join(map(repr, lacking))}: it "
+            "is that of another campaign"
+        )
