@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from ntk_al._utils import checks
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
+from ntk_al.kernels.empirical.plan import BudgetError
 from ntk_al.labeling import cold_start
 from ntk_al.labeling.cache import Cache, of_network
 from ntk_al.labeling.events import Id, Label, Trained
@@ -103,14 +105,17 @@ class Proposer:
     ) -> tuple[np.ndarray, list[Label]]:
         """Lets a strategy choose; returns rows and the classes that the network predicts."""
         candidates = self.candidates(used, k, avoided, most, options)
-        rows = STRATEGIES[strategy](self.key(), candidates, k).ids
+        with _fewer_candidates(len(candidates.x)):
+            rows = STRATEGIES[strategy](self.key(), candidates, k).ids
         self._queries.save()
         logits = np.asarray(used.network.predict(self._source.take(rows)))
         return rows, self._ledger.recorded(logits.argmax(1))
 
     def absorb(self, used: Known, most: int | None, options: Mapping[str, Any]) -> None:
         """Computes the posterior, or reads it from disk, and absorbs the labels since."""
-        _ = self.candidates(used, 1, (), most, options).posterior
+        candidates = self.candidates(used, 1, (), most, options)
+        with _fewer_candidates(len(candidates.x)):
+            _ = candidates.posterior
         self._queries.save()
 
     def candidates(
@@ -139,7 +144,7 @@ class Proposer:
             ledger.training(before=ledger.state.trained[used.digest]) or labels,
             closed,
             least=least,
-            most=None if most is None else max(most, least),
+            most=most,
         )
 
     def typical(self, k: int, avoided: Collection[Id], features: ArrayLike | None) -> np.ndarray:
@@ -172,3 +177,15 @@ class Proposer:
         left = len(self._source) - len({*labels, *closed})
         if left < k:
             raise ValueError(f"cannot propose {k} examples: only {left} are left")
+
+
+@contextlib.contextmanager
+def _fewer_candidates(num: int) -> Iterator[None]:
+    """Adds to the error of a kernel that does not fit into memory what helps here."""
+    try:
+        yield
+    except BudgetError as error:
+        raise BudgetError(
+            f"{num} candidates are too many for the memory: pass a smaller most_candidates. The "
+            f"reason: {error}"
+        ) from error

@@ -60,11 +60,13 @@ class Query:
             cache.save(self.key, self.start.ids, self.start.posterior)
 
 
-def key_of(network: str, pool: str, base: Labels, options: LookaheadOptions) -> str:
-    """Returns the key of a posterior, from the digests of the network and the pool."""
+def key_of(
+    network: str, pool: str, base: Labels, options: LookaheadOptions, most: int | None
+) -> str:
+    """Returns the key of candidates and their posterior, from digests of network and pool."""
     # Only these options change the posterior.
     kernel = (options.readout, options.ridge, options.precision, options.task)
-    return digest(network, pool, [*base.items()], kernel)
+    return digest(network, pool, [*base.items()], kernel, most)
 
 
 class Queries:
@@ -111,13 +113,14 @@ class Queries:
           least: how many candidates must be available.
           most: how many to draw; ``None`` takes all that are unlabeled.
         """
-        key = key_of(network_digest, self._pool, base, options)
+        key = key_of(network_digest, self._pool, base, options, most)
         for query in (self._kept(key, options), self._cached(key, network, base, options)):
             found = query.current(labels, excluded) if query else None
             if found is not None and found.available.sum() >= least:
                 self._latest = query
                 return found
-        rows = self._draw(labels, base, excluded, most)
+        drawn = None if most is None else max(most, least)
+        rows = self._draw(labels, base, excluded, drawn)
         self._latest = self._make(key, network, base, options, rows)
         found = self._latest.current(labels, excluded)
         assert found is not None

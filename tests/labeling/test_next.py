@@ -158,6 +158,14 @@ def test_what_cannot_be_proposed_is_refused(begun, create, network):
         begun.next(3, network)
 
 
+@pytest.mark.quick
+def test_too_many_candidates_for_the_memory_are_said(begun, network):
+    for call in (begun.next, begun.absorb):
+        arguments = (1, network) if call == begun.next else (network,)
+        with pytest.raises(ValueError, match="54 candidates are too many for the memory: pass a"):
+            call(*arguments, memory_budget=100)
+
+
 # Labels that arrive after the training.
 
 
@@ -242,6 +250,14 @@ def test_a_label_that_was_not_a_candidate_counts_too(begun, network, pool):
     begun.absorb(network, **options)
     tell_truth(begun, pool, range(6, 50))  # most of them were not drawn
     assert set(begun.next(10, **options)) == set(range(50, 60))
+
+
+def test_another_number_of_candidates_is_another_draw(begun, network):
+    few = begun.next(20, network, strategy="random", most_candidates=20)
+    more = begun.next(N - 6, strategy="random", most_candidates=None)
+    assert set(few) < set(more) == set(range(6, N))
+    assert set(begun.next(20, strategy="random", most_candidates=20)) == set(few)
+    assert len(begun.next(30, strategy="random", most_candidates=20)) == 30
 
 
 def test_a_network_that_was_trained_again_is_asked_afresh(begun, network, pool):
