@@ -63,7 +63,7 @@ def calibration_error(p: np.ndarray, labels: np.ndarray, num_bins: int = NUM_BIN
       labels: class ids, ``[N]``.
       num_bins: the number of bins.
 
-    Example:
+    Examples:
       >>> calibration_error(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([0, 1]))
       0.0
     """

@@ -25,7 +25,7 @@ def area_under_curve(num_labeled: npt.ArrayLike, accuracy: npt.ArrayLike) -> np.
       ValueError: if there are fewer than two numbers of labels, they do not ascend, shapes do not
         match, or a value is not finite.
 
-    Example:
+    Examples:
       >>> print(area_under_curve([10, 20, 40], [[0.5, 0.7, 0.9]]))
       [0.73333333]
     """

@@ -52,7 +52,7 @@ def paired_difference(
       ValueError: if shapes differ, there is no pair, a value is not finite, or the confidence is
         not a probability.
 
-    Example:
+    Examples:
       >>> print(f"{paired_difference([0.8, 0.9, 0.9], [0.7, 0.7, 0.6]).p:.3f}")
       0.074
     """
@@ -85,7 +85,7 @@ def wilcoxon(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     Raises:
       ValueError: if shapes differ, there is no pair, or a value is not finite.
 
-    Example:
+    Examples:
       >>> wilcoxon([0.8, 0.9, 0.9], [0.7, 0.7, 0.6])
       0.25
     """

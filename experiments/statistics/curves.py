@@ -28,7 +28,7 @@ class Curves:
       ValueError: if shapes do not match, numbers of labels do not ascend, seeds repeat, there is no
         strategy, or an accuracy is not a number in [0, 1].
 
-    Example:
+    Examples:
       >>> accuracy = {"random": np.array([[0.5, 0.7]]), "mlmoc": np.array([[0.5, 0.8]])}
       >>> curves = Curves(np.array([10, 20]), seeds=np.array([0]), accuracy=accuracy)
       >>> curves.strategies

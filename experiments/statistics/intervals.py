@@ -44,7 +44,7 @@ def mean_interval(values: npt.ArrayLike, axis: int = 0, confidence: float = 0.95
       ValueError: if there is no value, one of them is not finite, or the confidence is not a
         probability.
 
-    Example:
+    Examples:
       >>> interval = mean_interval([0.8, 0.9])
       >>> print(f"{interval.mean:.2f}, {interval.low:.2f}, {interval.high:.2f}")
       0.85, 0.21, 1.49

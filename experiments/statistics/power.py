@@ -34,7 +34,7 @@ def detectable_difference(
       ValueError: if there are fewer than two seeds, or too few for any difference; if the spread is
         negative, not finite or made of fewer than two differences; or if not 0 < alpha < power < 1.
 
-    Example:
+    Examples:
       >>> round(detectable_difference(0.02, num_seeds=10), 4)
       0.0199
     """
@@ -68,7 +68,7 @@ def seeds_needed(
       ValueError: if the difference is zero or not finite, or so small that more than 2^30 seeds are
         needed; see also ``detectable_difference``.
 
-    Example:
+    Examples:
       >>> seeds_needed(0.02, difference=0.01)
       34
     """

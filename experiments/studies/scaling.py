@@ -31,7 +31,7 @@ def by_width(rows: Sequence[Row], quantity: str) -> list[Row]:
       seeds. On log axes the geometric mean is the middle, so ``mean`` is the geometric one. Its
       interval is ``None`` for a single seed.
 
-    Example:
+    Examples:
       >>> rows = [{"width": 8, "seed": 0, "gap": 1.0}, {"width": 8, "seed": 1, "gap": 4.0}]
       >>> by_width(rows, "gap")[0]["mean"]
       2.0

@@ -67,7 +67,7 @@ def map_batches(
     Returns:
       ``function(*arrays)``, ``[N, ...]``.
 
-    Example:
+    Examples:
       >>> map_batches(lambda x: 2 * x, jnp.arange(3.0), batch_size=2).tolist()
       [0.0, 2.0, 4.0]
     """

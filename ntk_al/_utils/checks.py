@@ -24,7 +24,7 @@ def is_traced(*trees: object) -> bool:
 def one_of(kind: str, name: str, known: Mapping[str, object] | Iterable[str]) -> None:
     """Raises a ValueError that lists the known names, unless ``name`` is one of them.
 
-    Example:
+    Examples:
       >>> one_of("criterion", "mloc", ["mlmoc", "emoc"])
       Traceback (most recent call last):
       ValueError: unknown criterion 'mloc'; known: emoc, mlmoc
@@ -48,7 +48,7 @@ def whole(name: str, value: int) -> None:
       TypeError: if it is not an integer.
       ValueError: if it is not positive.
 
-    Example:
+    Examples:
       >>> whole("epochs", 1.5)
       Traceback (most recent call last):
       TypeError: epochs must be a whole number, got 1.5
@@ -122,7 +122,7 @@ _TO_NUMPY = {"pandas": ".to_numpy()", "polars": ".to_numpy()", "torch": ".numpy(
 def array(name: str, x: object) -> None:
     """Raises TypeError unless ``x`` is a NumPy or JAX array that does not hold Python objects.
 
-    Example:
+    Examples:
       >>> array("x", [1, 2])
       Traceback (most recent call last):
       TypeError: x must be a NumPy or JAX array, got list
@@ -268,7 +268,7 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
       TypeError: if ``y`` holds neither integer class ids nor real-valued targets.
       ValueError: if the shape is wrong, ids are out of range, or targets are not finite.
 
-    Example:
+    Examples:
       >>> targets("y", [2, 0], num_examples=2, num_classes=3).tolist()
       [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """

@@ -19,7 +19,7 @@ class Pool:
       num_examples: N; ids are 0..N−1.
       labeled: ids in the order in which they were labeled, ``[L]``.
 
-    Example:
+    Examples:
       >>> pool = Pool(num_examples=4, labeled=np.array([2])).label([0])
       >>> pool.labeled.tolist(), pool.unlabeled.tolist()
       ([2, 0], [1, 3])

@@ -62,7 +62,7 @@ def sequential(
     Raises:
       ValueError: if k < 1 or fewer than k candidates are available.
 
-    Example:
+    Examples:
       >>> from ntk_al import acquisition, models, training
       >>> x = np.zeros((3, 2))
       >>> network = training.initialize(jax.random.key(0), models.MLP(num_classes=2, width=4), x)

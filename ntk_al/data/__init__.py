@@ -39,7 +39,7 @@ def load(name: str, data_dir: str | None = None, cache_dir: str | None = None) -
       FileNotFoundError: if the data is missing; the message contains the command that prepares it.
       MissingExtraError: if the library that reads the dataset is not installed.
 
-    Example:
+    Examples:
       >>> load("digits").x_train.shape
       (1347, 8, 8, 1)
     """

@@ -27,7 +27,7 @@ class Dataset:
     Raises:
       ValueError: if a set is empty, or shapes, labels or values are invalid.
 
-    Example:
+    Examples:
       >>> x, y = np.array([[0.0], [2.0]]), np.array([0, 1])
       >>> Dataset("tiny", x, y, x, y, num_classes=2).normalized().x_train.tolist()
       [[-1.0], [1.0]]

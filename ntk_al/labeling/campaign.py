@@ -35,7 +35,7 @@ class Campaign:
     writing, and the next one that opens the campaign says so. One process at a time has a campaign
     open; ``close`` it, or use it in a ``with`` statement.
 
-    Example:
+    Examples:
       >>> import tempfile
       >>> folder = os.path.join(tempfile.mkdtemp(), "animals")
       >>> x_pool = np.random.default_rng(0).normal(size=(40, 3))

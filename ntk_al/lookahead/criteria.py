@@ -90,7 +90,7 @@ class Criterion:
       expected: if true, the measure is averaged over y ~ p(y | x_j); otherwise it is taken at the
         most likely label, y = argmax f(x_j).
 
-    Example:
+    Examples:
       A label would move three points by 1, ½ and 0 times the error, whose norm is 1.
 
       >>> from ntk_al.lookahead.outcomes import RankOne

@@ -37,7 +37,7 @@ def expected_norm(squared_mean: Array, variance: Array, copies: int = 1) -> Arra
     Returns:
       ``[...]``.
 
-    Example:
+    Examples:
       >>> print(f"{expected_norm(jnp.zeros(1), jnp.ones(1), copies=2):.4f}")  # √(π/2)
       1.2533
     """

@@ -103,7 +103,7 @@ class Posterior:
         Warns:
           UserWarning: if a label was floored.
 
-        Example:
+        Examples:
           >>> theta = GramBlocks.square(jnp.eye(1), jnp.zeros((1, 2)), jnp.eye(2))
           >>> belief = condition(theta, jnp.zeros((1, 2)), jnp.zeros((2, 2)), ridge=0.0)
           >>> belief.observe(index=0, label=1).mean.tolist()  # the points are uncorrelated
@@ -218,7 +218,7 @@ def condition(
       ValueError: if the blocks have a separate evaluation set, shapes do not match, or values are
         not finite; see also ``factorize``.
 
-    Example:
+    Examples:
       Only the first of two query points is correlated with the one labeled point.
 
       >>> theta = GramBlocks.square(jnp.eye(1), jnp.array([[0.5, 0.0]]), jnp.eye(2))

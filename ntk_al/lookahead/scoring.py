@@ -131,7 +131,7 @@ def score_posterior(
         no evaluation point, the criterion needs probabilities and none are given, or no candidate
         can be scored.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from ntk_al import posterior
       >>> from ntk_al.types import GramBlocks

@@ -46,7 +46,7 @@ def build(name: str, num_classes: int, **options: float | None) -> nn.Module:
       ValueError: an unknown model, an option that the model does not have (the message lists its
         options), or a value out of range.
 
-    Example:
+    Examples:
       >>> build("mlp", 10, width=32, blocks=None).width
       32
     """

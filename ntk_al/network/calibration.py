@@ -97,7 +97,7 @@ def temperature_of_pool(outputs: ArrayLike) -> Array:
     Returns:
       A scalar within ``BOUNDS``.
 
-    Example:
+    Examples:
       >>> round(float(temperature_of_pool(np.array([[0.8, 0.2]]))), 2)  # 1 / (1 + e^{-0.6/T}) = 3/4
       0.55
     """
@@ -154,7 +154,7 @@ def leave_one_out(features: ArrayLike, targets: ArrayLike, *, ridge: float = _RI
     Returns:
       ``[L, C]``.
 
-    Example:
+    Examples:
       With one useless feature and a tiny ridge, each prediction is the mean of the other targets.
 
       >>> leave_one_out(np.zeros((3, 1)), np.eye(3)[:, :1], ridge=1e-9).round(3).tolist()

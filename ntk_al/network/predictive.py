@@ -38,7 +38,7 @@ class Predictive:
       TypeError: if the temperature is not a number.
       ValueError: if it is not positive and finite.
 
-    Example:
+    Examples:
       Outputs of a network that was trained with the squared loss are nearly one-hot vectors, whose
       softmax would be nearly uniform.
 

@@ -28,7 +28,7 @@ def sum_logits(logits: Array) -> Array:
     Returns:
       ``[...]``.
 
-    Example:
+    Examples:
       >>> print(sum_logits(jnp.array([1.0, 2.0, 3.0, 4.0])))
       5.0
     """

@@ -40,7 +40,7 @@ def of_best_constant(loss: str, targets: Array) -> float:
       loss: a key of ``LOSSES``.
       targets: ``[N, C]``.
 
-    Example:
+    Examples:
       >>> of_best_constant("squared", np.eye(2))
       0.5
     """
@@ -88,7 +88,7 @@ def ranking_loss(predicted: Array, losses: Array, margin: float) -> Array:
       losses: l, ``[B]``.
       margin: ξ.
 
-    Example:
+    Examples:
       >>> print(ranking_loss(jnp.array([2.0, 0.5]), jnp.array([1.0, 0.0]), margin=1.0))
       0.0
     """

@@ -17,7 +17,7 @@ from tests.paths import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 README = (ROOT / "README.md").read_text()
 DOCS = "\n".join(path.read_text() for path in PAGES if path.parent.name == "docs")
-RUN = ["adapters.md", "labeling.md"]
+RUN = ["adapters.md", "getting-started.md", "labeling.md"]
 """The pages of docs whose Python is run."""
 
 OPTIONS = [

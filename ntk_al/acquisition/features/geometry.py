@@ -25,7 +25,7 @@ def squared_distances(points1: np.ndarray, points2: np.ndarray) -> np.ndarray:
     The result is exactly zero for points that are equal up to the rounding of float32 features,
     because copies of an image must not differ just because of their positions in a batch.
 
-    Example:
+    Examples:
       >>> squared_distances(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
       [[25.0, 0.0]]
     """

@@ -63,7 +63,7 @@ def pure_radius(points: np.ndarray, classes: np.ndarray, purity: float = PURITY)
     Returns:
       The squared radius; infinite if there is only one class.
 
-    Example:
+    Examples:
       >>> points = np.array([[0.0], [1.0], [3.0]])
       >>> round(pure_radius(points, np.array([0, 0, 1]), purity=1.0), 6)
       4.0

@@ -151,7 +151,7 @@ def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int
       num_columns: N2; ``None`` for a symmetric kernel.
       example_shape: the shape of one input.
 
-    Example:
+    Examples:
       >>> choose_head(600, None, (8, 8, 1)), choose_head(60, None, (28, 28, 1))
       ('pooled', 'flattened')
     """
