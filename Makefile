@@ -11,7 +11,7 @@ INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONST
 INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
-.PHONY: help run figures docs test test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
+.PHONY: help run figures docs notebooks test test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
 	bench-look-ahead bench-query bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
@@ -35,6 +35,9 @@ figures: $(VENV)/experiments-installed  ## every published figure, redrawn from 
 
 kill: $(VENV)/test-installed  ## runs and campaigns that are killed at random moments and go on, and damaged checkpoints
 	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz/test_resume.py tests/fuzz/test_campaign.py $(ARGS)
+
+notebooks: $(VENV)/docs-installed  ## docs/notebooks/*.ipynb of the scripts beside them
+	$(VENV)/bin/jupytext --quiet --to ipynb docs/notebooks/*.py
 
 docs: $(VENV)/docs-installed  ## the site of docs/ in .site, its links checked; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --config-file .mkdocs.yml
