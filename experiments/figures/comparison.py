@@ -125,6 +125,8 @@ def about(
       problems: what is drawn.
       methods: all methods of the runs.
     """
+    unfinished = sum(not run.is_complete and run.failure is None for run in runs)
+    of_all = len(runs)
     runs = [run for run in runs if run.records]
     settings = runs[0].settings
     network = settings["model"] + (f" of width {settings['width']}" if settings["width"] else "")
@@ -140,9 +142,8 @@ def about(
             f"{settings['query_size']} labels a cycle from {settings['subset_size']} candidates"
         )
     notes = [", ".join(parts) + "."] if parts else []
-    unfinished = sum(not run.is_complete and run.failure is None for run in runs)
     if unfinished:
-        notes.append(f"{unfinished} runs are not finished.")
+        notes.append(f"{unfinished} of {of_all} runs are not finished.")
     drawn = {(name, label) for name, curves in problems.items() for label in curves.strategies}
     missing = [f"{m.label} on {m.problem}" for m in methods if (m.problem, m.label) not in drawn]
     if missing:
