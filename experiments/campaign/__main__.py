@@ -54,25 +54,46 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
     )
     text("id_column", None, "create: the column of a table with ids; default: row numbers.")
     flags.DEFINE_list("class_names", None, "create: the names of the classes.", flag_values=values)
-    flags.DEFINE_integer("num_classes", None, "create: or their number.", flag_values=values)
+    flags.DEFINE_integer(
+        "num_classes",
+        None,
+        "create: the number of classes, if they have no names.",
+        flag_values=values,
+    )
     text(
         "audit_size",
         None,
         "create: how many examples are set apart to measure accuracy, or which share; default: "
-        "0.05, at most 100.",
+        "5 % of the pool, but 40 to 100, and at most a fifth of it.",
     )
-    flags.DEFINE_integer("seed", 0, "create: of all random draws.", 0, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "create: the seed of all random draws.", 0, flag_values=values)
     flags.DEFINE_integer("k", 20, "next: how many examples to propose.", 0, flag_values=values)
     flags.DEFINE_integer(
         "audit", 0, "next: how many to add that measure accuracy.", 0, flag_values=values
     )
     one_of("strategy", "mlmoc", [*STRATEGIES], "next: how to choose, once there are labels.")
-    one_of("batch_mode", "greedy", [*BATCH_MODES], "next: see docs/strategies.md.")
+    one_of(
+        "batch_mode",
+        "greedy",
+        [*BATCH_MODES],
+        "next: how the best scores become a batch: greedy avoids near copies.",
+    )
     one_of("model", AUTO, [AUTO, *MODELS], "next, status: the network.")
-    flags.DEFINE_integer("width", None, "next, status: its width.", 1, flag_values=values)
-    flags.DEFINE_integer("epochs", 100, "next, status: of its training.", 1, flag_values=values)
-    flags.DEFINE_float("learning_rate", 0.1, "next, status: the same.", flag_values=values)
-    one_of("augmentation", "none", [*AUGMENTATIONS], "next, status: of images.")
+    flags.DEFINE_integer(
+        "width", None, "next, status: the width of the network.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "epochs", 100, "next, status: epochs of the training of the network.", 1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "learning_rate",
+        0.1,
+        "next, status: the learning rate of the training of the network.",
+        flag_values=values,
+    )
+    one_of(
+        "augmentation", "none", [*AUGMENTATIONS], "next, status: how images are varied in training."
+    )
     text("by", None, "import: who labeled, if the file has no column by.")
     text("out", None, "next, export: the file to write.")
     one_of("format", "csv", [*EXPORTS], "export: the format.")
@@ -98,7 +119,7 @@ def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> No
         sys.exit(f"error: which campaign? ntk-al campaign {command.usage}")
     warnings.formatwarning = progress.as_line
     extra = [argument for argument in rest if argument]
-    if extra and name != "import":
+    if extra and name not in ("import", "untell"):
         sys.exit(f"error: not a flag: {' '.join(extra)}; flags begin with --, see --help")
     try:
         for line in command.run(folder, extra, values.flag_values_dict()):

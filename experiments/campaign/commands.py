@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from ntk_al import labeling
 from ntk_al._utils import extras
+from ntk_al.labeling.pool_settings import PoolSettings
 
 from .learner import Learner
-from .pool import PoolSettings
 
 REFUSED = (ValueError, TypeError, OSError, ArithmeticError, extras.MissingExtraError)
 """The errors that end a command with a message."""
@@ -122,11 +122,20 @@ def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
         for path in rest:
             found = labeling.read_answers(campaign, path, by=flags["by"])
             lines.append(
-                f"{path}: {found.labeled} labels, {found.skipped} skipped, "
-                f"{found.unanswered} without an answer"
+                f"{path}: {found.labeled} labels, {found.new} of them new and {found.replaced} in "
+                f"place of others; {found.skipped} skipped, {found.unanswered} without an answer"
             )
         lines.append(f"{campaign.report().num_labels} labels for training in all")
     return lines
+
+
+def untell(folder: str, rest: list[str], flags: Flags) -> list[str]:
+    """Takes labels or skips back."""
+    if not rest:
+        raise ValueError("which examples? ntk-al campaign untell FOLDER ID...")
+    with opened(folder) as campaign:
+        campaign.untell([campaign.id_of(text) for text in rest])
+    return [f"taken back: {', '.join(rest)}"]
 
 
 def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
@@ -134,7 +143,7 @@ def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
     out = _output(flags)
     with opened(folder) as campaign:
         labeling.export(campaign, out, flags["format"])
-        return [f"wrote {out}: {len(campaign.labels())} labels"]
+        return [f"wrote {out}: {len(campaign.labels)} labels"]
 
 
 def status(folder: str, rest: list[str], flags: Flags) -> list[str]:
@@ -163,6 +172,7 @@ COMMANDS = {
     "import": Command(
         import_, "import FOLDER queue.csv [--by=NAME]", "record the labels of a CSV file"
     ),
+    "untell": Command(untell, "untell FOLDER ID...", "take labels or skips back"),
     "export": Command(export, "export FOLDER --out=labels.csv [--format=coco]", "write all labels"),
     "status": Command(
         status, "status FOLDER [--compare]", "how many labels there are, and what they are worth"
@@ -182,7 +192,7 @@ def usage() -> str:
 @contextmanager
 def opened(folder: str) -> Iterator[labeling.Campaign]:
     """Opens a campaign that ``create`` made."""
-    with labeling.Campaign.open(folder, PoolSettings.read(folder).open()) as campaign:
+    with labeling.Campaign.open(folder) as campaign:
         yield campaign
 
 

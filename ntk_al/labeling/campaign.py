@@ -16,6 +16,7 @@ from ntk_al.acquisition import STRATEGIES
 from ntk_al.labeling import cache, classes, comparison, creation, identity, log, report
 from ntk_al.labeling.events import Id, Label, Proposed
 from ntk_al.labeling.ledger import Ledger
+from ntk_al.labeling.pool_settings import PoolSettings
 from ntk_al.labeling.proposer import Proposer
 from ntk_al.labeling.sources import Source, open_source
 from ntk_al.labeling.state import Answer
@@ -39,7 +40,7 @@ class Campaign:
       >>> import tempfile
       >>> folder = os.path.join(tempfile.mkdtemp(), "animals")
       >>> x_pool = np.random.default_rng(0).normal(size=(40, 3))
-      >>> campaign = Campaign.create(folder, x_pool, class_names=["cat", "dog"])
+      >>> campaign = Campaign.create(folder, x_pool, class_names=["cat", "dog"], audit=0)
       >>> campaign.tell([3, 7], ["cat", "dog"])
       >>> x, y = campaign.labeled()
       >>> x.shape, y.tolist()
@@ -49,6 +50,7 @@ class Campaign:
 
     def __init__(self, folder: str, source: Source, events: log.Log, ids: identity.Ids) -> None:
         """Use ``create`` or ``open``."""
+        self._folder = folder
         self._close = weakref.finalize(self, events.close)
         self._source = source
         self._ledger = Ledger(events.entries, ids, events.append)
@@ -80,7 +82,7 @@ class Campaign:
             paths of images, or else row numbers.
           audit: how many examples, or which share of the pool, are set apart to measure accuracy.
             They are drawn at random before anything else, and no strategy proposes them. By default
-            5 % of the pool, at most 100.
+            5 % of the pool, but 40 to 100, and at most a fifth of it.
           seed: of all random draws.
 
         Raises:
@@ -92,8 +94,8 @@ class Campaign:
         folder = os.fspath(folder)
         if log.exists(folder):
             raise FileExistsError(
-                f"{folder} holds a campaign already. Nothing was changed: open it with "
-                "Campaign.open, or choose another folder."
+                f"{folder} holds a campaign already. Nothing was changed: open it, or choose "
+                "another folder."
             )
         known = classes.Classes.of(num_classes, class_names)
         source = open_source(x_pool)
@@ -104,12 +106,13 @@ class Campaign:
         return cls(folder, source, log.Log(folder, created), names)
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], x_pool: Any) -> Campaign:
+    def open(cls, folder: str | os.PathLike[str], x_pool: Any = None) -> Campaign:
         """Opens a campaign.
 
         Args:
           folder: where it is kept.
-          x_pool: the same examples as those it was created with.
+          x_pool: the same examples as those it was created with. A campaign that
+            ``ntk-al campaign create`` made knows where they are, and needs none.
 
         Raises:
           FileExistsError: if another process has it open; the message names that process.
@@ -123,7 +126,8 @@ class Campaign:
         folder = os.fspath(folder)
         events = log.Log(folder)
         try:
-            source = open_source(x_pool)
+            given = PoolSettings.read(folder).open() if x_pool is None else x_pool
+            source = open_source(given)
             created = creation.of_entries(events.entries)
             creation.check_pool(folder, source, created)
             ids = identity.Ids.read(folder, created.num_examples)
@@ -187,7 +191,7 @@ class Campaign:
 
     @property
     def pending(self) -> list[Id]:
-        """Ids of the latest proposal that have neither a label nor a skip, best first."""
+        """Ids that were proposed and have neither a label nor a skip, the latest last."""
         return list(self._ledger.state.pending)
 
     @property
@@ -200,12 +204,14 @@ class Campaign:
         """C, the number of classes."""
         return self._ledger.classes.num
 
+    @property
     def labels(self) -> dict[Id, Label]:
-        """Returns every label by id, those of the audit too, in the order they were given."""
+        """Every label by id, those of the audit too, in the order they were given."""
         return {i: given.label for i, given in self._ledger.state.labels.items()}
 
+    @property
     def answers(self) -> dict[Id, Answer]:
-        """Returns the same with who gave each label and when."""
+        """The same with who gave each label and when."""
         return dict(self._ledger.state.labels)
 
     @property
@@ -382,22 +388,31 @@ class Campaign:
         Args:
           network: the network whose accuracy is measured on the audit labels; ``None`` takes that
             of the last call of ``absorb`` or ``next`` in this process, if any.
+            It may be older than the latest labels.
           train: trains a network, ``train(x, y)``; with it, chosen labels are compared with random
-            ones, for which about nine networks are trained.
+            ones, for which ten networks are trained, or a few more. This needs 20 audit labels.
 
         Raises:
-          TypeError: if the network is not a ``Network``.
-          ValueError: if ``train`` is given and there are too few audit labels.
+          TypeError: if the network is not a ``Network``, or ``train`` no function that returns one.
+          ValueError: if the network has another number of outputs than there are classes.
         """
         x_audit, y_audit = self.audited()
         used = self._proposer.known(network)
-        accuracy = beside_random = None
+        accuracy = beside_random = missing = None
         if used is not None and len(y_audit):
             accuracy = report.Rate.of(comparison.correct(used.network, x_audit, y_audit))
         if train is not None:
             seed = self._ledger.state.created.seed
-            beside_random = comparison.compare(train, *self.labeled(), x_audit, y_audit, seed=seed)
-        return report.of_ledger(self._ledger, accuracy, beside_random)
+            try:
+                beside_random = comparison.compare(
+                    train, *self.labeled(), x_audit, y_audit, seed=seed
+                )
+            except comparison.TooFewError as error:
+                missing = str(error)
+        return report.of_ledger(self._ledger, accuracy, beside_random, missing)
+
+    def __repr__(self) -> str:
+        return f"Campaign({self._folder!r}, {len(self.labels)} labels of {len(self._source)})"
 
     def close(self) -> None:
         """Lets other processes open the campaign; nothing more can be recorded by this object."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,13 +60,15 @@ class Classes:
         return [self._label(label) for label in ([labels] if single else labels)]
 
     def of_text(self, text: str) -> Label:
-        """Returns the class that a text stands for: its name, or else its number.
+        """Returns the class that a text stands for: its name, or its number if no name is one.
 
         Raises:
           ValueError: if it is no class.
         """
-        spelled = text not in self._numbers and text.isdecimal()
-        return self.labels(int(text) if spelled else text)[0]
+        number = re.fullmatch(r"(\d+)(\.0+)?", text)  # spreadsheets like to write 3.0
+        # Where a name looks like a number, a number in a text can only be meant as a name.
+        is_name = text in self._numbers or any(name.isdecimal() for name in self._numbers)
+        return self.labels(int(number[1]) if number and not is_name else text)[0]
 
     def number(self, label: Label) -> int:
         """Returns the class id of a recorded label."""

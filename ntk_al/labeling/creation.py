@@ -12,7 +12,8 @@ from ntk_al.labeling.events import FORMAT, Created, Entry
 from ntk_al.labeling.sources import Source
 
 _AUDIT_SHARE = 0.05
-_MOST_AUDIT = 100
+_LEAST_AUDIT, _MOST_AUDIT = 40, 100
+_MOST_AUDIT_SHARE = 0.2
 
 
 def created(source: Source, classes: Classes, audit: float | int | None, seed: Any) -> Created:
@@ -28,6 +29,7 @@ def created(source: Source, classes: Classes, audit: float | int | None, seed: A
         format=FORMAT,
         num_examples=num,
         pool=source.digest(),
+        example=_example(source),
         num_classes=classes.num,
         audit=order[: _size_of_audit(audit, num)].tolist(),
         seed=seed,
@@ -50,16 +52,28 @@ def check_pool(folder: str, source: Source, created: Created) -> None:
             f"{created.num_examples}: pass the same pool, or create another campaign"
         )
     if source.digest() != created.pool:
+        example = _example(source)
+        differs = (
+            f"an example is {example} and was {created.example}"
+            if example != created.example
+            else "their shape is the same, but their content or their ids differ"
+        )
         raise ValueError(
             f"the examples of the pool are not those with which the campaign in {folder} was "
-            "created: pass the same ones, prepared in the same way and in the same order, or "
-            "create another campaign"
+            f"created: {differs}. Pass the same ones, prepared in the same way and in the same "
+            "order, or create another campaign"
         )
+
+
+def _example(source: Source) -> str:
+    x = source.take(np.arange(1))
+    return f"{'x'.join(map(str, x.shape[1:])) or 'a number'}, {x.dtype}"
 
 
 def _size_of_audit(audit: float | int | None, num: int) -> int:
     if audit is None:
-        return min(round(_AUDIT_SHARE * num), _MOST_AUDIT)
+        wanted = min(max(round(_AUDIT_SHARE * num), _LEAST_AUDIT), _MOST_AUDIT)
+        return min(wanted, int(_MOST_AUDIT_SHARE * num))
     if isinstance(audit, bool) or not isinstance(audit, int | float | np.number):
         raise TypeError(f"audit must be a number or a share of examples, got {audit!r}")
     whole = isinstance(audit, int | np.integer)

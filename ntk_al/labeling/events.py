@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
+import zlib
 from typing import Any
 
 FORMAT = 1
@@ -27,6 +29,7 @@ class Created:
       format: the version of the records.
       num_examples: N, the size of the pool.
       pool: the digest of the pool.
+      example: the shape and the dtype of an example.
       num_classes: C.
       audit: rows of the pool that are never proposed by a strategy, in the order of their draw.
       seed: from which every random draw is made.
@@ -36,6 +39,7 @@ class Created:
     format: int
     num_examples: int
     pool: str
+    example: str
     num_classes: int
     audit: list[int]
     seed: int
@@ -147,7 +151,8 @@ class Entry:
     def record(self) -> dict[str, Any]:
         """Returns the entry as an object of JSON."""
         fields = {k: v for k, v in dataclasses.asdict(self.event).items() if v is not None}
-        return {"number": self.number, "at": self.at, "event": _NAMES[type(self.event)], **fields}
+        record = {"number": self.number, "at": self.at, "event": _NAMES[type(self.event)], **fields}
+        return {**record, "sum": _sum(record)}
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> Entry:
@@ -158,9 +163,16 @@ class Entry:
         """
         fields = dict(record)
         try:
-            number, at, name = (fields.pop(key) for key in ("number", "at", "event"))
+            number, at, name, found = (fields.pop(k) for k in ("number", "at", "event", "sum"))
             if name not in EVENTS:
                 raise ValueError(f"it is an unknown event {name!r}")
+            if found != _sum({k: v for k, v in record.items() if k != "sum"}):
+                raise ValueError("its checksum is not that of its content")
             return cls(int(number), str(at), EVENTS[name](**fields))
         except (KeyError, TypeError) as error:
             raise ValueError(f"its fields are not those of an event: {error}") from error
+
+
+def _sum(record: dict[str, Any]) -> str:
+    """A checksum by which damage is noticed that leaves the record one of JSON."""
+    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"

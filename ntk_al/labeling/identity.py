@@ -61,7 +61,7 @@ class Ids:
 
     def check(self, ids: Sequence[Id]) -> None:
         """Raises ValueError unless all ids are known and different."""
-        unknown = [i for i in ids if not self._knows(i)]
+        unknown = [i for i in ids if not self.knows(i)]
         if unknown:
             shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
             known = self.of(range(min(2, self._num)))
@@ -79,8 +79,8 @@ class Ids:
         Raises:
           ValueError: if it is that of no example, or of two.
         """
-        found: list[Id] = [text] if self._knows(text) else []
-        if text.lstrip("-").isdecimal() and str(int(text)) == text and self._knows(int(text)):
+        found: list[Id] = [text] if self.knows(text) else []
+        if text.lstrip("-").isdecimal() and str(int(text)) == text and self.knows(int(text)):
             found.append(int(text))
         if len(found) > 1:
             raise ValueError(f"both {text!r} and {text} are ids, and a text cannot tell them apart")
@@ -88,7 +88,8 @@ class Ids:
             self.check([text])
         return found[0]
 
-    def _knows(self, i: Id) -> bool:
+    def knows(self, i: Id) -> bool:
+        """Returns whether there is an example with an id."""
         if self._rows is None:
             return isinstance(i, int) and 0 <= i < self._num
         return i in self._rows

@@ -27,6 +27,9 @@ class Ledger:
       classes: the classes that labels can have.
       state: what the events amount to.
       audit: ids of the examples that are set apart, in the order of their draw.
+
+    Raises:
+      ValueError: if the events name an example that there is not.
     """
 
     def __init__(self, entries: Iterable[Entry], ids: Ids, append: Append | None = None) -> None:
@@ -37,6 +40,9 @@ class Ledger:
         self.classes = Classes(created.num_classes, created.class_names)
         self.audit = ids.of(created.audit)
         self._in_audit = frozenset(self.audit)
+        for i in (*self.state.labels, *self.state.skipped, *self.state.pending):
+            if not ids.knows(i):
+                raise ValueError(f"the log names the example {i!r}, which is not one of ids.json")
 
     def record(self, events: Iterable[Event]) -> None:
         """Writes events to disk, and then applies them."""

@@ -13,8 +13,8 @@ from ntk_al.labeling.events import FORMAT, Created, Entry, Event
 EVENTS_FILE = "events.jsonl"
 LOCK_FILE = "campaign.lock"
 _ADVICE = (
-    "close() the campaign there, or wait until that process ends. labeling.read shows its state "
-    "without writing."
+    "close the campaign there, or wait until that process ends. labeling.read and ntk-al campaign "
+    "status show its state meanwhile."
 )
 
 
@@ -60,8 +60,8 @@ class Log:
     def _create(self, folder: str, created: Created) -> None:
         if exists(folder):
             raise FileExistsError(
-                f"{folder} holds a campaign already. Nothing was changed: open it with "
-                "Campaign.open, or choose another folder."
+                f"{folder} holds a campaign already. Nothing was changed: open it, or choose "
+                "another folder."
             )
         if os.path.lexists(self._path):
             os.remove(self._path)  # the creation of a campaign was cut off in its first line
@@ -151,8 +151,7 @@ def _read(path: str) -> tuple[list[Entry], bytes]:
 
 def _none_in(folder: str) -> str:
     return (
-        f"{os.path.abspath(folder)} holds no campaign ({EVENTS_FILE}): make one with "
-        "Campaign.create"
+        f"{os.path.abspath(folder)} holds no campaign ({EVENTS_FILE} is missing): create one first"
     )
 
 

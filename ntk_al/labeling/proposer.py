@@ -18,6 +18,8 @@ from ntk_al.labeling.events import Id, Label, Trained
 from ntk_al.labeling.ledger import Ledger
 from ntk_al.labeling.query import Queries
 from ntk_al.labeling.sources import Source
+from ntk_al.lookahead import soundness
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.network import Network
 from ntk_al.types import ArrayLike
 
@@ -58,6 +60,7 @@ class Proposer:
 
         Raises:
           TypeError: if it is not a ``Network``.
+          ValueError: if its outputs are not one for each class.
         """
         if network is None:
             return self.latest
@@ -65,6 +68,12 @@ class Proposer:
             raise TypeError(
                 f"network must be an ntk_al.Network, got {type(network).__name__}: wrap it, for "
                 "example with Network.from_nnx(model)"
+            )
+        num_classes = self._ledger.classes.num
+        outputs = network.check(self._source.take(np.arange(1)), independent=False)
+        if outputs != num_classes:
+            raise ValueError(
+                f"the network has {outputs} outputs, but the campaign has {num_classes} classes"
             )
         return Known(network, of_network(network))
 
@@ -83,12 +92,6 @@ class Proposer:
                 "a network was given, but there are no labels yet: call next without a network, "
                 "and tell the labels of what it proposes"
             )
-        num_classes = self._ledger.classes.num
-        outputs = used.network.check(self._source.take(np.arange(1)), independent=False)
-        if outputs != num_classes:
-            raise ValueError(
-                f"the network has {outputs} outputs, but the campaign has {num_classes} classes"
-            )
         if used.digest not in self._ledger.state.trained:
             self._ledger.record([Trained(used.digest)])
         self.latest = used
@@ -105,6 +108,8 @@ class Proposer:
     ) -> tuple[np.ndarray, list[Label]]:
         """Lets a strategy choose; returns rows and the classes that the network predicts."""
         candidates = self.candidates(used, k, avoided, most, options)
+        if strategy in LABEL_CRITERIA:
+            _warn_if_untrained(candidates)
         with _fewer_candidates(len(candidates.x)):
             rows = STRATEGIES[strategy](self.key(), candidates, k).ids
         self._queries.save()
@@ -114,6 +119,7 @@ class Proposer:
     def absorb(self, used: Known, most: int | None, options: Mapping[str, Any]) -> None:
         """Computes the posterior, or reads it from disk, and absorbs the labels since."""
         candidates = self.candidates(used, 1, (), most, options)
+        _warn_if_untrained(candidates)
         with _fewer_candidates(len(candidates.x)):
             _ = candidates.posterior
         self._queries.save()
@@ -177,6 +183,11 @@ class Proposer:
         left = len(self._source) - len({*labels, *closed})
         if left < k:
             raise ValueError(f"cannot propose {k} examples: only {left} are left")
+
+
+def _warn_if_untrained(candidates: CandidateSet) -> None:
+    if candidates.options.reference == "network":
+        soundness.warn_of_large_residual(candidates.problem)
 
 
 @contextlib.contextmanager

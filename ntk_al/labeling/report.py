@@ -54,8 +54,8 @@ class Comparison:
       difference: chosen minus random.
       low: the lower end of the 95 % interval of the difference.
       high: its upper end.
-      num_saved: how many labels fewer reach the accuracy of the random ones; ``None`` if no number
-        that was tried does.
+      num_saved: how many labels fewer, of the first chosen ones, reach the accuracy of the random
+        ones; ``None`` if that was not found, or if it is not known that chosen ones are better.
     """
 
     num_labels: int
@@ -92,7 +92,8 @@ class Report:
         The network proposed these because it was unsure, so that this is no accuracy.
       recent_agreement: the same of the last ``RECENT``.
       accuracy: of the network, on the audit labels.
-      comparison: with random labels, if a training function was given.
+      comparison: with random labels, if a training function was given and there are enough labels.
+      missing: why there is no comparison, although a training function was given.
     """
 
     num_examples: int
@@ -105,6 +106,7 @@ class Report:
     recent_agreement: Rate | None
     accuracy: Rate | None = None
     comparison: Comparison | None = None
+    missing: str | None = None
 
     @property
     def num_labels(self) -> int:
@@ -115,7 +117,7 @@ class Report:
         classes = ", ".join(f"{name}: {num}" for name, num in self.per_class.items())
         lines = [
             f"{self.num_labels} labels of {self.num_examples} examples ({classes})",
-            f"{self.num_skipped} skipped, {self.num_replaced} labels replaced",
+            f"{self.num_skipped} skipped, {self.num_replaced} replaced",
         ]
         if self.agreement and self.recent_agreement:
             line = (
@@ -137,11 +139,16 @@ class Report:
             lines.append(f"accuracy on {self.num_audit} audit labels: {self.accuracy}")
         if self.comparison is not None:
             lines.append(str(self.comparison))
+        if self.missing is not None:
+            lines.append(f"Is it beating random? not known: {self.missing}")
         return "\n".join(lines)
 
 
 def of_ledger(
-    ledger: Ledger, accuracy: Rate | None = None, comparison: Comparison | None = None
+    ledger: Ledger,
+    accuracy: Rate | None = None,
+    comparison: Comparison | None = None,
+    missing: str | None = None,
 ) -> Report:
     """Makes the report of a campaign from its labels, and from what else is known."""
     state = ledger.state
@@ -159,4 +166,5 @@ def of_ledger(
         recent_agreement=Rate.of(agreed[-RECENT:]) if agreed else None,
         accuracy=accuracy,
         comparison=comparison,
+        missing=missing,
     )

@@ -66,7 +66,8 @@ class State:
       trained: for each network by its digest, the number of the event in which it was first seen.
       proposal: the latest proposal, if any.
       predicted: the class that a network predicted when it last proposed an example, by id.
-      pending: ids of the latest proposal for which there is neither a label nor a skip.
+      pending: ids that were proposed and have neither a label nor a skip, in the order in which
+        they were last proposed.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -82,7 +83,8 @@ class State:
         self.num_answers = 0
         self.trained: dict[str, int] = {}
         self.proposal: Proposed | None = None
-        self.pending: list[Id] = []
+        self.pending: dict[Id, None] = {}
+        self._proposed: set[Id] = set()
         self.predicted: dict[Id, Label] = {}
         self.add(rest)
 
@@ -101,6 +103,8 @@ class State:
                 case Undone(id=i):
                     self.labels.pop(i, None)
                     self.skipped.pop(i, None)
+                    if i in self._proposed:
+                        self.pending[i] = None
                     self.num_undone += 1
                     self.num_answers += 1
                 case Trained(network=digest):
@@ -108,7 +112,10 @@ class State:
 
     def _propose(self, event: Proposed) -> None:
         self.proposal = event
-        self.pending = [*event.ids, *event.audit]
+        for i in (*event.ids, *event.audit):
+            self.pending.pop(i, None)
+            self.pending[i] = None
+            self._proposed.add(i)
         if event.predictions is not None:
             self.predicted.update(zip(event.ids, event.predictions, strict=True))
 
@@ -126,5 +133,4 @@ class State:
         self.num_answers += 1
 
     def _answer(self, i: Id) -> None:
-        if i in self.pending:
-            self.pending.remove(i)
+        self.pending.pop(i, None)

@@ -72,7 +72,7 @@ def test_a_campaign_killed_at_random_moments_has_every_label_that_was_acknowledg
                 warnings.filterwarnings("ignore", "the last event of")
                 campaign = labeling.Campaign.open(folder, POOL)
             with campaign:
-                found = campaign.labels()
+                found = campaign.labels
             for i in {*expected, *found} - set(last):
                 assert found.get(i) == expected.get(i), (i, lines[-5:])
             for i in last:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.quick
 
 def everything(campaign):
     return (
-        campaign.labels(),
+        campaign.labels,
         [array.tolist() for array in (*campaign.labeled(), *campaign.audited())],
         campaign.pending,
         campaign.class_names,
@@ -35,7 +35,7 @@ def test_labels_come_back_in_the_order_in_which_they_were_told(create, pool):
     x, y = campaign.labeled()
     np.testing.assert_array_equal(x, pool[0][[7, 3, 5]])
     assert y.tolist() == [2, 0, 1]
-    assert campaign.labels() == {7: 2, 3: 0, 5: 1}
+    assert campaign.labels == {7: 2, 3: 0, 5: 1}
 
 
 def test_without_labels_there_are_inputs_of_the_right_shape(create, pool):
@@ -59,12 +59,12 @@ def test_another_label_replaces_the_first_and_the_same_one_changes_nothing(creat
     campaign = create()
     campaign.tell([1, 2], [0, 1])
     campaign.tell([1, 2], [2, 1])
-    assert campaign.labels() == {2: 1, 1: 2}
+    assert campaign.labels == {2: 1, 1: 2}
     assert campaign.report().num_replaced == 1
     before = log_of(folder)
     campaign.tell([2, 1], [1, 2])
     assert log_of(folder) == before
-    assert reopen(campaign).labels() == {2: 1, 1: 2}
+    assert reopen(campaign).labels == {2: 1, 1: 2}
 
 
 def test_what_is_taken_back_can_be_labeled_or_skipped_again(create):
@@ -72,16 +72,16 @@ def test_what_is_taken_back_can_be_labeled_or_skipped_again(create):
     campaign.tell(1, 0)
     campaign.untell(1)
     campaign.skip(1)
-    assert campaign.labels() == {}
+    assert campaign.labels == {}
     campaign.tell(1, 2)  # a label ends a skip
-    assert campaign.labels() == {1: 2}
+    assert campaign.labels == {1: 2}
     assert campaign.report().num_skipped == 0
 
 
 def test_names_of_classes_and_their_numbers_are_the_same_labels(create, folder):
     campaign = create(class_names=["cat", "dog"])
     campaign.tell([3, 4], ["dog", 0])
-    assert campaign.labels() == {3: "dog", 4: "cat"}
+    assert campaign.labels == {3: "dog", 4: "cat"}
     assert campaign.labeled()[1].tolist() == [1, 0]
     assert '"label": "dog"' in log_of(folder)
 
@@ -92,7 +92,7 @@ def test_own_ids_are_kept_and_never_confused_with_rows(create, reopen, pool):
     campaign.tell(["img/5.png", 0], [1, 2])
     campaign = reopen(campaign)
     np.testing.assert_array_equal(campaign.labeled()[0], pool[0][[5, N - 1]])
-    assert campaign.labels() == {"img/5.png": 1, 0: 2}
+    assert campaign.labels == {"img/5.png": 1, 0: 2}
     with pytest.raises(ValueError, match=r"1 of 1 ids are not in the pool: 5. Ids .* 'img/0.png'"):
         campaign.tell(5, 1)
 
@@ -120,7 +120,7 @@ def test_a_wrong_label_is_refused_and_none_of_its_call_is_recorded(
     campaign = create()
     with pytest.raises(error, match=message):
         campaign.tell(ids, labels)
-    assert campaign.labels() == {}
+    assert campaign.labels == {}
 
 
 def test_what_cannot_be_skipped_or_taken_back_is_refused(create):
@@ -132,7 +132,7 @@ def test_what_cannot_be_skipped_or_taken_back_is_refused(create):
         campaign.untell([1, 2])
     with pytest.raises(ValueError, match="not in the pool: 'a'"):
         campaign.skip("a")
-    assert campaign.labels() == {1: 0}
+    assert campaign.labels == {1: 0}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_campaign_is_not_created_twice_in_one_folder(create, reopen):
     campaign.tell(1, 0)
     with pytest.raises(FileExistsError, match=r"holds a campaign already\. Nothing was changed"):
         create()
-    assert reopen(campaign).labels() == {1: 0}
+    assert reopen(campaign).labels == {1: 0}
 
 
 def test_another_pool_is_refused(create, reopen, pool):
@@ -189,12 +189,12 @@ def test_a_closed_campaign_records_nothing(create, reopen):
         campaign.tell(1, 0)
     with pytest.raises(ValueError, match="the campaign is closed; open it again"):
         campaign.tell(2, 0)
-    assert reopen().labels() == {1: 0}
+    assert reopen().labels == {1: 0}
 
 
 def test_a_campaign_that_nobody_holds_any_more_is_closed(create, reopen, folder, pool):
     labeling.Campaign.create(folder, pool[0], num_classes=3).tell(1, 0)
-    assert reopen().labels() == {1: 0}
+    assert reopen().labels == {1: 0}
 
 
 def test_the_audit_is_a_random_part_of_the_pool_that_is_not_for_training(create):
@@ -210,7 +210,7 @@ def test_the_audit_is_a_random_part_of_the_pool_that_is_not_for_training(create)
 
 @pytest.mark.parametrize(
     ("audit", "num", "size"),
-    [(None, 1000, 50), (None, 5000, 100), (None, 5, 0), (0.5, 10, 5), (7, 10, 7), (0, 10, 0)],
+    [(None, 1000, 50), (None, 5000, 100), (None, 300, 40), (None, 50, 10), (0.5, 9, 4), (7, 8, 7)],
 )
 def test_how_many_examples_the_audit_has(create, audit, num, size):
     campaign = create(np.zeros((num, 1)), audit=audit)
@@ -223,3 +223,22 @@ def test_the_state_is_read_while_another_process_writes(create, folder):
     assert str(labeling.read(folder)) == str(campaign.report())
     with pytest.raises(FileNotFoundError, match="holds no campaign"):
         labeling.read(f"{folder}-2")
+
+
+def test_pending_are_all_that_were_proposed_and_not_answered(create):
+    campaign = create(audit=5)
+    first = campaign.next(3)
+    second = campaign.next(3, exclude=first)
+    audit = campaign.next(0, audit=2)
+    assert campaign.pending == [*first, *second, *audit]
+    campaign.tell(first[0], 1)
+    campaign.skip(second[0])
+    assert campaign.pending == [*first[1:], *second[1:], *audit]
+    campaign.untell(first[0])
+    assert campaign.pending == [*first[1:], *second[1:], *audit, first[0]]
+
+
+def test_a_campaign_describes_itself(create):
+    campaign = create()
+    campaign.tell(1, 0)
+    assert repr(campaign).endswith(f"campaign', 1 labels of {N})")

@@ -54,11 +54,14 @@ def test_a_queue_comes_back_with_labels_and_skips(of_images, images, tmp_path):
     assert rows == [[i, f"{images}/{i}", ""] for i in ids]
     fill(tmp_path / "queue.csv", ["big dog", "", "skip", "0"])
     found = labeling.read_answers(of_images, tmp_path / "queue.csv", by="ann")
-    assert found == (2, 1, 1)
-    assert of_images.labels() == {ids[0]: "big dog", ids[3]: "cat"}
-    assert {answer.by for answer in of_images.answers().values()} == {"ann"}
+    assert found == (2, 2, 0, 1, 1)
+    assert of_images.labels == {ids[0]: "big dog", ids[3]: "cat"}
+    assert {answer.by for answer in of_images.answers.values()} == {"ann"}
     assert of_images.report().num_skipped == 1
-    assert labeling.read_answers(of_images, tmp_path / "queue.csv") == found  # once more
+    again = labeling.read_answers(of_images, tmp_path / "queue.csv")
+    assert again == found._replace(new=0)
+    fill(tmp_path / "queue.csv", ["cat", "", "Skip", "0"])
+    assert labeling.read_answers(of_images, tmp_path / "queue.csv") == (2, 0, 1, 1, 1)
 
 
 def test_predictions_are_beside_what_a_network_proposed(create, pool, tmp_path):
@@ -88,14 +91,15 @@ def test_a_queue_is_not_written_over(create, tmp_path):
         "label;id\r\n2;1\r\n0;2\r\n",
         "\ufeffid\tlabel\tnote\n1\t2\t\n2\t0\tblurred\n",
         'id,label\n" 1 ","2"\n2, 0\n',
+        "id,label\n1,2.0\n2,0.0\n",
         "id,label,by\n1,2,ann\n2,0,bob\n",
     ],
 )
 def test_csv_files_of_spreadsheets_are_read(create, tmp_path, text):
     (tmp_path / "answers.csv").write_text(text, encoding="utf-8", newline="")
     campaign = create()
-    assert labeling.read_answers(campaign, tmp_path / "answers.csv") == (2, 0, 0)
-    assert campaign.labels() == {1: 2, 2: 0}
+    assert labeling.read_answers(campaign, tmp_path / "answers.csv") == (2, 2, 0, 0, 0)
+    assert campaign.labels == {1: 2, 2: 0}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_a_file_with_a_mistake_is_refused_as_a_whole(create, tmp_path, text, mes
     campaign.tell(5, 1)
     with pytest.raises(ValueError, match=message):
         labeling.read_answers(campaign, tmp_path / "answers.csv")
-    assert campaign.labels() == {5: 1}
+    assert campaign.labels == {5: 1}
     (tmp_path / "answers.csv").write_bytes(b"id,label\n\xff\xfe,1\n")
     with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
         labeling.read_answers(campaign, tmp_path / "answers.csv")
@@ -127,7 +131,17 @@ def test_a_file_with_a_mistake_is_refused_as_a_whole(create, tmp_path, text, mes
 def test_a_class_may_be_named_skip(create, tmp_path):
     campaign = create(class_names=["skip", "keep"])
     (tmp_path / "answers.csv").write_text("id,label\n1,skip\n")
-    assert labeling.read_answers(campaign, tmp_path / "answers.csv") == (1, 0, 0)
+    assert labeling.read_answers(campaign, tmp_path / "answers.csv") == (1, 1, 0, 0, 0)
+
+
+def test_where_a_class_is_named_by_a_number_numbers_are_names(create, tmp_path):
+    campaign = create(class_names=["1", "2", "3"])
+    (tmp_path / "answers.csv").write_text("id,label\n0,1\n1,3\n")
+    labeling.read_answers(campaign, tmp_path / "answers.csv")
+    assert campaign.labels == {0: "1", 1: "3"}
+    (tmp_path / "answers.csv").write_text("id,label\n2,0\n")
+    with pytest.raises(ValueError, match=r"line 2 of .*: '0' is no class"):
+        labeling.read_answers(campaign, tmp_path / "answers.csv")
 
 
 def test_ids_that_a_text_cannot_tell_apart_are_refused(create, tmp_path, pool):
@@ -159,11 +173,11 @@ def test_a_csv_file_has_every_label(create, tmp_path):
 def test_a_csv_file_that_was_exported_can_be_imported(create, tmp_path):
     campaign = create()
     campaign.tell([3, 1], [2, 0], by="ann")
-    before = campaign.answers()
+    before = campaign.answers
     labeling.export(campaign, tmp_path / "labels.csv")
     campaign.untell([3, 1])
     labeling.read_answers(campaign, tmp_path / "labels.csv")
-    after = campaign.answers()
+    after = campaign.answers
     assert [(a.label, a.by) for a in after.values()] == [(a.label, a.by) for a in before.values()]
 
 
@@ -191,6 +205,17 @@ def test_a_folder_for_each_class_holds_copies_of_its_images(of_images, images, t
         "cat/b/ü.png": pathlib.Path(images, "b/ü.png").read_bytes(),
         "big dog/a/1.png": pathlib.Path(images, "a/1.png").read_bytes(),
     }
+
+
+def test_images_of_the_audit_are_not_among_those_to_train_on(create, images, tmp_path):
+    campaign = create(images, class_names=["cat", "dog"], audit=2)
+    audit = campaign.next(0, audit=2)
+    campaign.tell(audit, ["cat", "cat"])
+    campaign.tell(campaign.next(1), "dog")
+    labeling.export(campaign, tmp_path / "labels.json", "coco")
+    assert len(json.loads((tmp_path / "labels.json").read_text())["images"]) == 1
+    labeling.export(campaign, tmp_path / "classes", "image_folder")
+    assert [path.name for path in (tmp_path / "classes").iterdir()] == ["dog"]
 
 
 def test_exports_that_cannot_be_are_refused(create, of_images, tmp_path):

@@ -51,11 +51,11 @@ def test_a_log_that_is_cut_anywhere_keeps_every_whole_event_and_says_what_it_dro
         else:
             with pytest.warns(UserWarning, match="the last event of .* was cut off"):
                 campaign = reopen()
-        assert campaign.labels() == {i: i for i in range(3 if cut >= ends[-1] else 2)}
+        assert campaign.labels == {i: i for i in range(3 if cut >= ends[-1] else 2)}
         campaign.tell(9, 2)
         campaign.close()
         again = reopen()
-        assert again.labels()[9] == 2
+        assert again.labels[9] == 2
         again.close()
 
 
@@ -69,8 +69,17 @@ def test_a_log_that_is_cut_anywhere_keeps_every_whole_event_and_says_what_it_dro
         lambda lines: [lines[0], lines[1].replace(b"labeled", b"loved"), *lines[2:]],
         lambda lines: [lines[0], lines[1].replace(b'"id"', b'"ID"'), *lines[2:]],
         lambda lines: lines[1:],
+        lambda lines: [lines[0], lines[1].replace(b'"label": 0', b'"label": 1'), *lines[2:]],
     ],
-    ids=["no JSON", "a line is missing", "a line twice", "unknown event", "field", "no first"],
+    ids=[
+        "no JSON",
+        "a line is missing",
+        "a line twice",
+        "unknown event",
+        "field",
+        "no first",
+        "another label",
+    ],
 )
 def test_a_damaged_log_is_refused_with_its_line_and_left_alone(told, folder, reopen, damage):
     damaged = b"\n".join(damage(told.splitlines())) + b"\n"
@@ -95,7 +104,7 @@ def test_a_creation_that_was_cut_off_is_begun_anew(create, folder):
     overwrite(folder, b'{"number": 0, "at": "20')
     campaign = create()
     campaign.tell(1, 0)
-    assert campaign.labels() == {1: 0}
+    assert campaign.labels == {1: 0}
 
 
 @pytest.mark.parametrize("room", [0, 1, 30])
@@ -109,9 +118,9 @@ def test_a_full_disk_is_said_and_loses_nothing(create, reopen, folder, room):
             campaign.tell([2, 3], [1, 1])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert campaign.labels() == {1: 0}
+    assert campaign.labels == {1: 0}
     campaign.tell([4, 5], [1, 1])
-    assert reopen(campaign).labels() == {1: 0, 4: 1, 5: 1}
+    assert reopen(campaign).labels == {1: 0, 4: 1, 5: 1}
 
 
 @pytest.mark.quick
@@ -120,7 +129,7 @@ def test_a_log_that_was_moved_away_is_not_written_past(create, folder):
     os.rename(path(folder), path(folder) + ".old")
     with pytest.raises(OSError, match="was removed or moved away while the campaign was open"):
         campaign.tell(1, 0)
-    assert campaign.labels() == {}
+    assert campaign.labels == {}
 
 
 OPENS = """
@@ -141,7 +150,7 @@ def test_a_second_process_is_refused_with_the_id_of_the_first(create, folder, po
     command = [sys.executable, "-c", OPENS, folder, str(tmp_path / "pool.npy")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"is in use by process {os.getpid()}" in done.stdout
-    assert "close() the campaign there" in done.stdout
+    assert "close the campaign there" in done.stdout
     campaign.tell(1, 0)
     campaign.close()
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -23,13 +23,13 @@ def as_csv(campaign: Campaign, path: str) -> None:
     with files.replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "label", "by", "at", "audit"])
-        for i, answer in campaign.answers().items():
+        for i, answer in campaign.answers.items():
             is_audit = "yes" if i in audit else "no"
             writer.writerow([i, answer.label, answer.by or "", answer.at, is_audit])
 
 
 def as_coco(campaign: Campaign, path: str) -> None:
-    """A JSON file as COCO has it, with one annotation, of a category, for each image."""
+    """A JSON file as COCO has it, with one category for each image; without the audit."""
     with extras.needed("sizes of images need", "pillow", extra="labeling"):
         from PIL import Image
 
@@ -47,7 +47,10 @@ def as_coco(campaign: Campaign, path: str) -> None:
 
 
 def as_image_folder(campaign: Campaign, path: str) -> None:
-    """A folder for each class with copies of its images, as torchvision and Keras read it."""
+    """A folder for each class with copies of its images; without the audit.
+
+    torchvision and Keras read such folders.
+    """
     labels = _images(campaign, "image_folder")
     for name in {str(label) for label in labels.values()}:
         if name in (".", "..") or os.path.basename(name) != name:
@@ -67,7 +70,10 @@ EXPORTS: dict[str, Callable[[Campaign, str], None]] = {
 
 
 def export(campaign: Campaign, path: str | os.PathLike[str], format: str = "csv") -> None:
-    """Writes the labels of a campaign, those of the audit too.
+    """Writes the labels of a campaign.
+
+    The audit's are marked in ``csv`` and left out of the other formats, because whoever trains on
+    them cannot measure accuracy with them any more.
 
     Args:
       campaign: the campaign.
@@ -87,7 +93,8 @@ def export(campaign: Campaign, path: str | os.PathLike[str], format: str = "csv"
 
 
 def _images(campaign: Campaign, format: str) -> dict[Id, Label]:
-    labels = campaign.labels()
+    audit = {*campaign.audit}
+    labels = {i: label for i, label in campaign.labels.items() if i not in audit}
     if any(campaign.path(i) is None for i in labels):
         raise ValueError(f"the format {format!r} is for folders of images; use 'csv'")
     return labels

@@ -25,11 +25,15 @@ class Imported(NamedTuple):
 
     Attributes:
       labeled: how many labels it holds.
+      new: how many of them are of examples without a label.
+      replaced: how many of them differ from the label that the example had.
       skipped: how many skips.
       unanswered: how many rows have no label.
     """
 
     labeled: int
+    new: int
+    replaced: int
     skipped: int
     unanswered: int
 
@@ -74,7 +78,8 @@ def read_answers(
     """Records the labels and skips of a CSV file with the columns ``id`` and ``label``.
 
     All of the file is checked before any of it is recorded. A file can be read again: what is
-    recorded already stays.
+    recorded already stays; another label replaces the one
+    that an example has.
 
     Args:
       campaign: the campaign.
@@ -101,13 +106,13 @@ def read_answers(
             seen[i] = line
             if not answer:
                 unanswered += 1
-            elif answer == SKIP and SKIP not in (campaign.class_names or ()):
+            elif answer.lower() == SKIP and answer not in (campaign.class_names or ()):
                 skips.append((i, who))
             else:
                 labels.append((i, campaign.class_of(answer), who))
         except ValueError as error:
             raise ValueError(f"line {line} of {path}: {error}. Nothing was imported") from error
-    known = campaign.labels()
+    known = campaign.labels
     for i, _ in skips:
         if i in known:
             raise ValueError(
@@ -119,11 +124,15 @@ def read_answers(
         campaign.tell([i for i, _ in told], [label for _, label in told], by=who)
     for who in dict.fromkeys(who for _, who in skips):
         campaign.skip([i for i, w in skips if w == who], by=who)
-    return Imported(len(labels), len(skips), unanswered)
+    new = sum(i not in known for i, _, _ in labels)
+    replaced = sum(i in known and known[i] != label for i, label, _ in labels)
+    return Imported(len(labels), new, replaced, len(skips), unanswered)
 
 
 def _rows(path: str) -> list[tuple[int, dict[str, str]]]:
     """Returns the rows of a CSV file with their lines."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder, not a CSV file")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no such file: {os.path.abspath(path)}")
     try:

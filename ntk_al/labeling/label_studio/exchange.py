@@ -127,7 +127,7 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
             labels[i] = _class_of(campaign, chosen[0], task.id), who
         else:
             unanswered += 1
-    known, skipped = campaign.labels(), set(campaign.skipped)
+    known, skipped = campaign.labels, set(campaign.skipped)
     new = {i: given for i, given in labels.items() if known.get(i) != given[0]}
     gone = [i for i in skips if i not in skipped]
     campaign.untell([i for i in gone if i in known])  # the label was taken back there

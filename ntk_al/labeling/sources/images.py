@@ -79,7 +79,8 @@ class ImageFolder:
             sizes = {image.shape: name for image, name in zip(images, names, strict=True)}
             shown = ", ".join(f"{name} has {h}x{w}" for (h, w, _), name in [*sizes.items()][:2])
             raise ValueError(
-                f"the images of {self._folder} differ in size ({shown}): pass size=(height, width)"
+                f"the images of {self._folder} differ in size ({shown}): give them one size, size="
+                "(height, width) or --image_size=height,width"
             )
         return np.stack(images)
 

@@ -73,7 +73,9 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert "created c: 48 examples, 6 of them to measure accuracy" in shown
     assert "typical ones" in run("next", "c", "--k=4", "--audit=6", "--out=1.csv")
     first = answer("1.csv")
-    assert "1.csv: 10 labels, 0 skipped, 0 without" in run("import", "c", "1.csv", "--by=ann")
+    assert "1.csv: 10 labels, 10 of them new and 0 in place" in run(
+        "import", "c", "1.csv", "--by=ann"
+    )
     shown = run("next", "c", "--k=3", "--out=2.csv", *SMALL)
     assert "trained on 4 labels; accuracy on 6 audit labels: " in shown
     assert "3 examples to label, chosen by mlmoc\nwrote 2.csv: " in shown
@@ -84,7 +86,9 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert "wrote labels.csv: 13 labels" in run("export", "c", "--out=labels.csv")
     run("export", "c", "--out=classes", "--format=image_folder")
     assert len(list((tmp_path / "classes" / "dark").iterdir())) > 0
-    assert len(list((tmp_path / "classes").rglob("*.png"))) == 13
+    assert len(list((tmp_path / "classes").rglob("*.png"))) == 7  # without the audit
+    assert f"taken back: {second[0]}" in run("untell", "c", second[0])
+    assert "6 labels of 48 examples" in run("status", "c")
 
 
 def test_a_table_is_labeled_and_compared_with_random_labels(run, tmp_path):
@@ -112,7 +116,10 @@ def test_without_a_command_the_usage_is_shown(run):
 def test_what_is_wrong_with_a_command_is_said_in_a_line(run, refused, images, tmp_path):
     (tmp_path / "pool.npy").write_bytes(b"")
     for arguments, message in (
-        (["crate", "c"], "unknown command 'crate'; known: create, next, import, export, status"),
+        (
+            ["crate", "c"],
+            "unknown command 'crate'; known: create, next, import, untell, export, status",
+        ),
         (["create"], "which campaign? ntk-al campaign create FOLDER"),
         (["create", "c"], r"which examples? --pool=FILE or --pool=FOLDER"),
         (["create", "c", "--pool=nowhere", "--num_classes=2"], "no such file or folder"),
@@ -123,7 +130,7 @@ def test_what_is_wrong_with_a_command_is_said_in_a_line(run, refused, images, tm
         ),
         ([*CREATE, "more"], "not a flag: more"),
         ([*CREATE, "--image_size=6"], "--image_size takes height,width, such as 64,64, got 6"),
-        ([*CREATE, "--columns=a"], "--columns does not fit: "),
+        ([*CREATE, "--columns=a"], "columns does not fit: "),
         ([*CREATE, "--audit_size=few"], "--audit_size takes a number of examples, or a share"),
         (["next", "c", "--out=q.csv"], "holds no campaign that was made by this command"),
         (["status", "c"], "holds no campaign"),

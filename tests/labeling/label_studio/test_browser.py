@@ -110,4 +110,4 @@ def test_three_images_that_are_labeled_in_a_browser_come_in_the_order_of_the_pro
     assert seen == ids[:3]
     label_studio.pull(campaign, client, project)
     dog = 'a "big" <dog>'
-    assert campaign.labels() == dict(zip(ids, ["cat", dog, "cat"], strict=False))
+    assert campaign.labels == dict(zip(ids, ["cat", dog, "cat"], strict=False))

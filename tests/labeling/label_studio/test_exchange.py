@@ -71,16 +71,16 @@ def test_labels_skips_and_corrections_come_back_by_their_ids(campaign, client, p
     answer(client, project, ids[1], 'a "big" <dog>')
     answer(client, project, ids[2])
     assert label_studio.pull(campaign, client, project) == (2, 1, 2, 3)
-    assert campaign.labels() == {ids[0]: "cat", ids[1]: 'a "big" <dog>'}
+    assert campaign.labels == {ids[0]: "cat", ids[1]: 'a "big" <dog>'}
     assert campaign.skipped == [ids[2]]
-    assert all(answer.by for answer in campaign.answers().values())
+    assert all(answer.by for answer in campaign.answers.values())
     assert label_studio.pull(campaign, client, project) == (2, 1, 2, 0)
 
     client.annotations.update(id=first.id, result=chosen('a "big" <dog>'))
     answer(client, project, ids[2], "cat")  # a second annotation, after the skip
     assert label_studio.pull(campaign, client, project, by="bob") == (3, 0, 2, 2)
-    assert campaign.labels() == {ids[1]: 'a "big" <dog>', ids[0]: 'a "big" <dog>', ids[2]: "cat"}
-    assert campaign.answers()[ids[2]].by == "bob"
+    assert campaign.labels == {ids[1]: 'a "big" <dog>', ids[0]: 'a "big" <dog>', ids[2]: "cat"}
+    assert campaign.answers[ids[2]].by == "bob"
     assert campaign.skipped == []
     assert set(campaign.next(9)) == set(ids[3:]) | ({f"{i:02}.png" for i in range(12)} - set(ids))
 
@@ -92,7 +92,7 @@ def test_a_label_that_became_a_skip_is_taken_back(campaign, client, project):
     label_studio.pull(campaign, client, project)
     client.annotations.update(id=annotation.id, result=[], was_cancelled=True)
     assert label_studio.pull(campaign, client, project) == (0, 1, 0, 1)
-    assert campaign.labels() == {}
+    assert campaign.labels == {}
     assert campaign.skipped == [i]
 
 
@@ -130,7 +130,7 @@ def test_examples_without_images_are_shown_as_texts(create, client, title):
     part = {"from_name": "label", "to_name": "text", "type": "choices", "value": value}
     client.annotations.create(id=task.id, result=[part])
     label_studio.pull(campaign, client, project)
-    assert campaign.labels() == {5: 2}
+    assert campaign.labels == {5: 2}
     with pytest.raises(ValueError, match="texts has nothing for 7"):
         label_studio.push(campaign, [7], client, project, texts={})
 
@@ -152,7 +152,7 @@ def test_an_unknown_class_is_refused_before_anything_is_recorded(campaign, clien
     answer(client, project, ids[1], "cow")
     with pytest.raises(ValueError, match=r"task \d+: 'cow' is no class.* Nothing was recorded"):
         label_studio.pull(campaign, client, project)
-    assert campaign.labels() == {}
+    assert campaign.labels == {}
 
 
 def test_the_form_names_every_class(campaign):

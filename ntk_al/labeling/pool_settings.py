@@ -1,4 +1,4 @@
-"""Where a campaign's examples come from, as flags say it, kept beside the campaign."""
+"""Where a campaign's examples come from, kept beside it, so that it opens by its folder alone."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import json
 import os
 from typing import Any
 
-from ntk_al import labeling
 from ntk_al._utils import files
-from ntk_al.labeling.sources import open_source
+from ntk_al.labeling.sources import ImageFolder, Source, Standardized, Table, open_source
 
 FILE = "pool.json"
-"""In the folder of the campaign; the commands after ``create`` read it."""
+"""In the folder of a campaign."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PoolSettings:
-    """What the flags say of a pool.
+    """What makes a pool of a path; channels and columns are scaled, see ``Standardized``.
 
     Attributes:
       pool: the path of the file or of the folder, absolute.
@@ -33,7 +32,7 @@ class PoolSettings:
     columns: tuple[str, ...] | None = None
     id_column: str | None = None
 
-    def open(self) -> labeling.Source:
+    def open(self) -> Source:
         """Opens the pool, scaled as networks like it.
 
         Raises:
@@ -41,15 +40,15 @@ class PoolSettings:
           TypeError: if it holds something other than numbers.
           ValueError: if it is damaged, or an option does not fit it.
         """
-        return labeling.Standardized(self._open())
+        return Standardized(self._open())
 
-    def _open(self) -> labeling.Source:
+    def _open(self) -> Source:
         if os.path.isdir(self.pool):
             self._refuse("columns", "id_column", "is a folder of images")
-            return labeling.ImageFolder(self.pool, size=self.image_size, channels=self.channels)
+            return ImageFolder(self.pool, size=self.image_size, channels=self.channels)
         self._refuse("image_size", "channels", "is not a folder of images")
         if self.pool.lower().endswith((".csv", ".parquet")):
-            return labeling.Table(self.pool, columns=self.columns, id_column=self.id_column)
+            return Table(self.pool, columns=self.columns, id_column=self.id_column)
         self._refuse("columns", "id_column", "is not a table")
         return open_source(self.pool)
 
@@ -57,7 +56,7 @@ class PoolSettings:
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name in (first, second):
             if getattr(self, name) != defaults[name]:
-                raise ValueError(f"--{name} does not fit: {self.pool} {because}")
+                raise ValueError(f"{name} does not fit: {self.pool} {because}")
 
     def write(self, folder: str) -> None:
         """Keeps the settings in the folder of a campaign."""
@@ -79,8 +78,8 @@ class PoolSettings:
             return cls(**given)
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{os.path.abspath(folder)} holds no campaign that was made by this command: "
-                "make one with ntk-al campaign create"
+                f"{os.path.abspath(folder)} holds no campaign that knows where its examples are: "
+                "pass its pool, or make one with ntk-al campaign create"
             ) from error
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error
