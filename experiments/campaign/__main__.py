@@ -8,6 +8,7 @@ ntk-al campaign status animals
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -124,6 +125,8 @@ def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> No
     try:
         for line in command.run(folder, extra, values.flag_values_dict()):
             print(line)
+    except BrokenPipeError:
+        os._exit(141)  # who reads the output, such as head, has read enough
     except commands.REFUSED as error:
         sys.exit(f"error: {error}")
 

@@ -107,6 +107,8 @@ def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> No
     try:
         for line in COMMANDS[name](folder, values.flag_values_dict()):
             print(line)
+    except BrokenPipeError:
+        os._exit(141)  # who reads the output, such as head, has read enough
     except commands.REFUSED as error:
         sys.exit(f"error: {error}")
 

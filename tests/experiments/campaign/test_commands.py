@@ -132,7 +132,7 @@ def test_what_is_wrong_with_a_command_is_said_in_a_line(run, refused, images, tm
         ([*CREATE, "--image_size=6"], "--image_size takes height,width, such as 64,64, got 6"),
         ([*CREATE, "--columns=a"], "columns does not fit: "),
         ([*CREATE, "--audit_size=few"], "--audit_size takes a number of examples, or a share"),
-        (["next", "c", "--out=q.csv"], "holds no campaign that was made by this command"),
+        (["next", "c", "--out=q.csv"], "holds no campaign"),
         (["status", "c"], "holds no campaign"),
         (["import", "c"], "which file? ntk-al campaign import FOLDER FILE"),
         (["export", "c"], "where to? --out=FILE"),
