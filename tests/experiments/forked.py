@@ -181,6 +181,8 @@ def _become(request, output):
         os.environ |= {"PAUSE": str(request["pause"]), "XDG_CACHE_HOME": request["cache"]}
         if request["file_size"] is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
+        for number in stopping.SIGNALS:  # a shell lets its background jobs ignore some of them
+            signal.signal(number, signal.SIG_DFL)
         stopping.install("nothing was written")
         signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
         if not request["train"]:
