@@ -62,12 +62,17 @@ class Classes:
     def of_text(self, text: str) -> Label:
         """Returns the class that a text stands for: its name, or its number if no name is one.
 
+        Capitals matter only where names differ in nothing else.
+
         Raises:
           ValueError: if it is no class.
         """
         number = re.fullmatch(r"(\d+)(\.0+)?", text)  # spreadsheets like to write 3.0
         # Where a name looks like a number, a number in a text can only be meant as a name.
         is_name = text in self._numbers or any(name.isdecimal() for name in self._numbers)
+        alike = [name for name in self._numbers if name.casefold() == text.casefold()]
+        if text not in self._numbers and len(alike) == 1:
+            return alike[0]
         return self.labels(int(number[1]) if number and not is_name else text)[0]
 
     def number(self, label: Label) -> int:

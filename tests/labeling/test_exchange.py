@@ -134,6 +134,14 @@ def test_a_class_may_be_named_skip(create, tmp_path):
     assert labeling.read_answers(campaign, tmp_path / "answers.csv") == (1, 1, 0, 0, 0)
 
 
+def test_capitals_matter_only_where_names_differ_in_nothing_else(create):
+    campaign = create(class_names=["cat", "Dog", "dog"])
+    assert campaign.class_of("CAT") == "cat"
+    assert campaign.class_of("Dog") == "Dog"
+    with pytest.raises(ValueError, match="'DOG' is no class"):
+        campaign.class_of("DOG")
+
+
 def test_where_a_class_is_named_by_a_number_numbers_are_names(create, tmp_path):
     campaign = create(class_names=["1", "2", "3"])
     (tmp_path / "answers.csv").write_text("id,label\n0,1\n1,3\n")
