@@ -45,6 +45,8 @@ def draw_accuracy(
         for row in rows[-len(curves.num_labeled) :]:
             row.update(problem=problem, method=label, quantity="accuracy [%]")
         ends[label] = (curves.num_labeled[-1], own[:, -1].mean(), styles[label].color)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -2), min(high, 103))  # an interval of few seeds may leave 0 to 100 %
     _finish(axes, curves, "test accuracy [%]")
     labels.at_ends(axes, ends)
     return rows
