@@ -92,18 +92,13 @@ class Campaign:
           ValueError: if the pool is empty, or an argument does not fit it.
         """
         folder = os.fspath(folder)
-        if log.exists(folder):
-            raise FileExistsError(
-                f"{folder} holds a campaign already. Nothing was changed: open it, or choose "
-                "another folder."
-            )
+        log.check_none(folder)  # before the pool is read
         known = classes.Classes.of(num_classes, class_names)
         source = open_source(x_pool)
         names = identity.Ids(len(source), source.ids if ids is None else ids)
         created = creation.created(source, known, audit, seed)
         os.makedirs(folder, exist_ok=True)
-        names.write(folder)
-        return cls(folder, source, log.Log(folder, created), names)
+        return cls(folder, source, log.Log(folder, created, names), names)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], x_pool: Any = None) -> Campaign:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from ntk_al._utils import json_lines
 from ntk_al._utils.lock import Lock
 from ntk_al.labeling.events import FORMAT, Created, Entry, Event
+from ntk_al.labeling.identity import Ids
 
 EVENTS_FILE = "events.jsonl"
 LOCK_FILE = "campaign.lock"
@@ -24,6 +25,7 @@ class Log:
     Args:
       folder: the folder of the campaign; it must exist.
       created: the first event of a new campaign; ``None`` opens one.
+      ids: the ids of a new campaign, which are written under the same lock.
 
     Attributes:
       entries: all entries, in order.
@@ -38,7 +40,7 @@ class Log:
       UserWarning: if the last event was cut off, because the process died while it was written.
     """
 
-    def __init__(self, folder: str, created: Created | None = None) -> None:
+    def __init__(self, folder: str, created: Created | None = None, ids: Ids | None = None) -> None:
         self._path = os.path.join(folder, EVENTS_FILE)
         self._descriptor: int | None = None
         self.entries: list[Entry] = []
@@ -52,17 +54,15 @@ class Log:
                 if part:
                     _warn_of_part(self._path, part)
             else:
-                self._create(folder, created)
+                check_none(folder)
+                if ids is not None:
+                    ids.write(folder)
+                self._create(created)
         except BaseException:
             self.close()
             raise
 
-    def _create(self, folder: str, created: Created) -> None:
-        if exists(folder):
-            raise FileExistsError(
-                f"{folder} holds a campaign already. Nothing was changed: open it, or choose "
-                "another folder."
-            )
+    def _create(self, created: Created) -> None:
         if os.path.lexists(self._path):
             os.remove(self._path)  # the creation of a campaign was cut off in its first line
         self._descriptor = json_lines.create(self._path)
@@ -111,6 +111,15 @@ def exists(folder: str) -> bool:
     """Returns whether a folder holds a campaign, that is, at least its first event."""
     path = os.path.join(folder, EVENTS_FILE)
     return os.path.isfile(path) and bool(json_lines.split(json_lines.content(path))[0])
+
+
+def check_none(folder: str) -> None:
+    """Raises FileExistsError if a folder holds a campaign."""
+    if exists(folder):
+        raise FileExistsError(
+            f"{folder} holds a campaign already. Nothing was changed: open it, or choose another "
+            "folder."
+        )
 
 
 def read(folder: str) -> list[Entry]:

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from ntk_al import labeling
+from ntk_al.labeling import log
 
 EVENTS = "events.jsonl"
 
@@ -105,6 +106,26 @@ def test_a_creation_that_was_cut_off_is_begun_anew(create, folder):
     campaign = create()
     campaign.tell(1, 0)
     assert campaign.labels == {1: 0}
+
+
+@pytest.mark.quick
+def test_of_two_creations_at_once_the_second_leaves_the_ids_of_the_first(
+    create, reopen, folder, monkeypatch
+):
+    """The second one looks before the first one has written, and comes to write after it."""
+    first = create(ids=[f"a{i}" for i in range(60)])
+    check = log.check_none
+    looks = iter([lambda folder: None, check])
+    monkeypatch.setattr(log, "check_none", lambda folder: next(looks)(folder))
+    with pytest.raises(FileExistsError, match="in use by process"):
+        create(ids=[f"b{i}" for i in range(60)])
+    first.close()
+    looks = iter([lambda folder: None, check])
+    with pytest.raises(FileExistsError, match="holds a campaign already"):
+        create(ids=[f"b{i}" for i in range(60)])
+    campaign = reopen()
+    campaign.tell("a3", 1)
+    assert campaign.labels == {"a3": 1}
 
 
 @pytest.mark.parametrize("room", [0, 1, 30])
