@@ -8,6 +8,7 @@ import functools
 import itertools
 import os
 import time
+import warnings
 
 import flax.linen as nn
 import jax
@@ -20,7 +21,7 @@ from ntk_al.acquisition import STRATEGIES, requirements
 from ntk_al.data import Dataset
 
 from . import continuation, keys
-from .config import Config
+from .config import DATASET_AUGMENTATION, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,14 @@ def prepare(config: Config, cache_dir: str | None = None, resume: bool = False) 
             f"augmentation needs images [N, H, W, channels]; {dataset.name} has examples of shape "
             f"{dataset.x_train.shape[1:]}: use --augmentation=none"
         )
+    if config.augmentation == DATASET_AUGMENTATION and _are_own_images(dataset):
+        warnings.warn(
+            f"the images of {dataset.name} are trained on as they are. With few labels, "
+            "augmentation can matter more than any strategy: if a shifted image still shows the "
+            "same class, --augmentation=shift, and if a mirrored one does, too, "
+            "--augmentation=shift_flip. --augmentation=none leaves it out without this warning",
+            stacklevel=2,
+        )
     module = models.build(
         config.model,
         dataset.num_classes,
@@ -90,6 +99,10 @@ def prepare(config: Config, cache_dir: str | None = None, resume: bool = False) 
     mesh = _mesh(config)
     config.lookahead(dataset.augmentation, mesh)  # raises what does not go together
     return Experiment(config, dataset, module, _make_workdir(config), mesh, resume)
+
+
+def _are_own_images(dataset: Dataset) -> bool:
+    return dataset.name not in data.DATASETS and dataset.x_train.ndim == 4
 
 
 def fresh_network(

@@ -181,6 +181,17 @@ def test_a_users_own_file_runs_end_to_end(tmp_path):
     assert len(lines) == 2
 
 
+def test_a_users_own_images_are_not_left_without_augmentation_in_silence(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4, 4)), np.arange(60) % 3
+    path = str(tmp_path / "mine.npz")
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    own = {"dataset": path, "model": "mlp", "cycles": 1, "strategy": ("random",)}
+    with pytest.warns(UserWarning, match=r"--augmentation=shift, .* --augmentation=shift_flip"):
+        run(tmp_path, "unsaid", **own)
+    run(tmp_path, "said", **own, augmentation="none")  # a warning would be an error
+
+
 @pytest.mark.parametrize("name", FLAGFILES)
 @pytest.mark.quick
 def test_every_flagfile_parses_into_a_config_with_the_protocol_of_the_paper(name):
