@@ -8,24 +8,42 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils import checks, compat
+from ntk_al._utils import checks, compat, float64_device
 from ntk_al.types import PyTree
 
 
 @contextlib.contextmanager
 def widest(*operands: object) -> Iterator[jnp.dtype]:
-    """Enables float64 inside a block, if the backend supports it, and yields the dtype to use.
+    """Enables float64 inside a block, if it can be computed, and yields the dtype to use.
 
     S = Θ(Q, Q) − Θ(Q, L) A⁻¹ Θ(L, Q) subtracts nearly equal numbers, and A may have a condition
-    number of a million. Float32 would lose the ranking there. TPUs have no float64 units, and
-    traced operands are lowered later, outside this block. In both cases, the dtype is the default
-    float dtype.
+    number of a million. Float32 would lose the ranking there. Where the device has no float64 or a
+    slow one, the block runs on the host, see ``float64_device``; ``here`` brings operands to it.
+
+    Traced operands are lowered later, outside this block, and those that several devices share stay
+    where they are. For the former, and for the latter on TPUs, the dtype is the default one.
     """
-    if checks.is_traced(operands) or jax.default_backend() == "tpu":
+    is_shared = _are_shared(operands)
+    if checks.is_traced(operands) or (is_shared and jax.default_backend() == "tpu"):
         yield jnp.result_type(float)
         return
-    with compat.enable_x64(True):
+    host = None if is_shared else float64_device.host()
+    with compat.enable_x64(True), jax.default_device(host) if host else contextlib.nullcontext():
         yield jnp.dtype(jnp.float64)
+
+
+def here(tree: PyTree) -> PyTree:
+    """Inside a block of ``widest``, brings arrays to where the block computes.
+
+    What is made of them stays there, so that later steps compute there, too.
+    """
+    host = None if checks.is_traced(tree) or _are_shared(tree) else float64_device.host()
+    return tree if host is None else jax.device_put(tree, host)
+
+
+def _are_shared(tree: PyTree) -> bool:
+    arrays = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array))
+    return any(not checks.is_traced(a) and len(a.sharding.device_set) > 1 for a in arrays)
 
 
 def as_in(tree: PyTree) -> contextlib.AbstractContextManager[object]:

@@ -97,7 +97,8 @@ class Cache:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # not there, or damaged
         with float64.widest(*arrays.values()):
-            return rows, Posterior(**{name: jnp.asarray(a) for name, a in arrays.items()})
+            of_host = {name: jnp.asarray(a) for name, a in arrays.items()}
+            return rows, Posterior(**float64.here(of_host))
 
     def _path(self, key: str) -> str:
         return os.path.join(self._folder, f"posterior-{key}.npz")

@@ -59,7 +59,7 @@ class Factor:
           logits: f(x), ``[N, C]``.
         """
         with float64.widest(self, cross, logits):
-            return _at(self, cross, logits)
+            return _at(*float64.here((self, cross, logits)))
 
 
 @jax.tree_util.register_dataclass
@@ -114,7 +114,7 @@ def factorize(
         checks.at_least("ridge", ridge, 0)
     num_labeled = len(residual) if num_labeled is None else num_labeled
     with float64.widest(labeled, residual, ridge):
-        factor = _factorize(labeled, residual, ridge, num_labeled)
+        factor = _factorize(*float64.here((labeled, residual)), ridge, num_labeled)
     if not checks.is_traced(factor) and not np.isfinite(np.asarray(factor.cholesky)).all():
         raise ValueError(
             "the kernel of the labeled set is not positive definite even with a ridge of "
@@ -147,13 +147,15 @@ def covariance(points1: Points, points2: Points, theta: ArrayLike) -> Array:
       ``[N1, N2]``.
     """
     with float64.widest(points1, points2, theta) as dtype:
-        return _covariance(points1.whitened, points2.whitened, jnp.asarray(theta, dtype))
+        whitened = points1.whitened, points2.whitened
+        return _covariance(*float64.here(whitened), jnp.asarray(float64.here(theta), dtype))
 
 
 def variance(points: Points, diagonal: ArrayLike) -> Array:
     """The diagonal of S(x, x), ``[N]``, computed from diag Θ(x, x), ``[N]``."""
     with float64.widest(points, diagonal) as dtype:
-        return jnp.asarray(diagonal, dtype) - jnp.square(points.whitened).sum(0)
+        diagonal = jnp.asarray(float64.here(diagonal), dtype)
+        return diagonal - jnp.square(float64.here(points.whitened)).sum(0)
 
 
 @jax.jit

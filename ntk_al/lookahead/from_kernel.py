@@ -12,7 +12,7 @@ import numpy as np
 
 from ntk_al import kernels
 from ntk_al._utils import checks, sharding
-from ntk_al._utils.float64 import to_default, widest
+from ntk_al._utils.float64 import here, to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
 from ntk_al.lookahead.factorization import Factor, factorize
@@ -95,9 +95,9 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):
         scores = tiles.score_candidates(
-            *known,
-            theta.eval_pool,
-            theta.pool_diagonal,
+            *here(known),
+            here(theta.eval_pool),
+            here(theta.pool_diagonal),
             num_evaluation,
             criterion=options.criterion,
             reference=options.reference,

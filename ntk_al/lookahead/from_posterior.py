@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from ntk_al._utils.float64 import to_default, widest
+from ntk_al._utils.float64 import here, to_default, widest
 from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
 from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.full_posterior import FullPosterior
@@ -46,9 +46,9 @@ def score_points(
     with widest(belief):
         of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
         scores = of_kind(
-            belief,
+            here(belief),
             num_query,
-            options.predictive,
+            here(options.predictive),
             criterion=options.criterion,
             reference=options.reference,
             num_candidates=num_candidates,

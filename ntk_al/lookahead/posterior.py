@@ -256,7 +256,7 @@ def at_points(factor: Factor, cross: ArrayLike, theta: ArrayLike, logits: ArrayL
     """
     points = factor.at(cross, logits)
     with float64.widest(points, theta) as dtype:
-        prior = jnp.asarray(theta.diagonal(), dtype)
+        prior = jnp.asarray(float64.here(theta.diagonal()), dtype)
         rounding = jnp.asarray(_epsilon(theta.dtype), dtype)
     belief = Posterior(
         mean=points.mean,

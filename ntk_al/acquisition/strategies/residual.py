@@ -52,5 +52,6 @@ def _points(given: CandidateSet) -> tuple[Factor, Points]:
 
 def _error_norm(mean: Array, logits: Array) -> Array:
     with float64.widest(mean, logits):
+        mean, logits = float64.here((mean, logits))
         pseudo_label = jax.nn.one_hot(logits.argmax(1), logits.shape[1], dtype=mean.dtype)
         return jnp.linalg.norm(pseudo_label - mean, axis=1)
