@@ -9,7 +9,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks
-from ntk_al.acquisition import BATCH_MODES, STRATEGIES, LookaheadOptions
+from ntk_al.acquisition import APPROXIMATIONS, BATCH_MODES, STRATEGIES, LookaheadOptions
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
@@ -161,6 +161,22 @@ class Config:
         "drawn at random from the candidates; default: all candidates.",
         least=1,
     )
+    approximation: str = _setting(
+        LookaheadOptions.approximation,
+        "How much of the posterior covariance look-ahead strategies compute. "
+        + "; ".join(f"{name}: {how}" for name, how in APPROXIMATIONS.items())
+        + ". One of:",
+        choices=APPROXIMATIONS,
+    )
+    rank: int | None = _setting(
+        None, "The number of landmarks; default: as many as --tolerance asks for.", least=2
+    )
+    tolerance: float = _setting(
+        LookaheadOptions.tolerance,
+        "Landmarks are added until the scores of all and of half of them have a rank correlation "
+        "of at least 1 minus this.",
+        least=0,
+    )
     batch_mode: str = _setting(
         LookaheadOptions.batch_mode,
         "How look-ahead strategies form a batch. "
@@ -266,6 +282,9 @@ class Config:
             reference=self.reference,
             ridge=self.ridge,
             precision=self.precision,
+            approximation=self.approximation,
+            rank=self.rank,
+            tolerance=self.tolerance,
             batch_mode=self.batch_mode,
             criterion=self.criterion,
             move_network=self.move_network,

@@ -13,7 +13,9 @@ from ntk_al._utils import checks, float64
 from ntk_al.acquisition.memo import Memo
 from ntk_al.acquisition.options import LookaheadOptions
 from ntk_al.lookahead import from_kernel, probabilities
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ALL_LOGITS
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem, difference
@@ -22,7 +24,7 @@ from ntk_al.network.features import last_features
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 T = TypeVar("T")
-Belief = TypeVar("Belief", Posterior, FullPosterior, Posterior | FullPosterior)
+B = TypeVar("B", Posterior, FullPosterior, LandmarkPosterior, Belief)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,7 +153,7 @@ class CandidateSet:
         """
         return self._memo.once(function, *arguments)
 
-    def conditioned(self, condition: Callable[[CandidateSet], Belief]) -> Belief:
+    def conditioned(self, condition: Callable[[CandidateSet], B]) -> B:
         """Returns a posterior that has absorbed every label revealed so far.
 
         Args:
@@ -160,7 +162,7 @@ class CandidateSet:
             rank-one update.
         """
 
-        def absorb(belief: Belief, labels: tuple[tuple[int, int], ...]) -> Belief:
+        def absorb(belief: B, labels: tuple[tuple[int, int], ...]) -> B:
             rows, classes = np.transpose(labels)
             return belief.observe(rows, classes, move_network=self.options.move_network)
 
@@ -250,7 +252,7 @@ class CandidateSet:
         return self.once(_blocks)
 
     @property
-    def posterior(self) -> Posterior | FullPosterior:
+    def posterior(self) -> Belief:
         """The retrained linearized network, given every label revealed so far.
 
         Its query points are the candidates, followed by the points of ``x_eval``, if any.
@@ -258,11 +260,17 @@ class CandidateSet:
         return self.conditioned(_condition)
 
     @property
+    def needs_posterior(self) -> bool:
+        """Whether scores are computed from a posterior, because there are no blocks of Θ."""
+        options = self.options
+        return options.readout == ALL_LOGITS or from_kernel.takes_landmarks(self.problem, options)
+
+    @property
     def knows_posterior(self) -> bool:
         """Whether the posterior before any revealed label has been computed, or was given."""
         return self._memo.knows(_condition)
 
-    def remember_posterior(self, posterior: Posterior | FullPosterior) -> None:
+    def remember_posterior(self, posterior: Belief) -> None:
         """Sets the posterior before any label was revealed, which was computed earlier.
 
         Args:
@@ -324,9 +332,9 @@ def _blocks(given: CandidateSet) -> GramBlocks:
     return from_kernel.kernel_blocks(given.problem, given.options)
 
 
-def _condition(given: CandidateSet) -> Posterior | FullPosterior:
+def _condition(given: CandidateSet) -> Belief:
     """Computes the posterior before any label was revealed."""
-    tiled = given.x_eval is None and given.options.readout != ALL_LOGITS
+    tiled = given.x_eval is None and not given.needs_posterior
     return from_kernel.condition(given.problem, given.options, given.blocks if tiled else None)
 
 

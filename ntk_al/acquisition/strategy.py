@@ -17,10 +17,10 @@ import numpy as np
 
 from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Factor
-from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import significant
-from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.types import Array, ArrayLike
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
@@ -192,12 +192,15 @@ def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
     return np.asarray(_uniform_by_id(key, jnp.asarray(ids, jnp.uint32)))
 
 
-def facts(fitted: Posterior | FullPosterior | Factor) -> dict[str, float]:
+def facts(fitted: Belief | Factor) -> dict[str, float]:
     """Returns the ridge and the condition number of a factorization, as diagnostics."""
-    return {
+    found = {
         "ridge": float(f"{fitted.ridge:.6g}"),
         "condition_number": float(f"{fitted.condition_number:.6g}"),
     }
+    if isinstance(fitted, LandmarkPosterior):
+        found |= {name: value for name, value in fitted.facts().items() if value is not None}
+    return found
 
 
 @jax.jit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,9 @@ def key_of(
 ) -> str:
     """Returns the key of candidates and their posterior, from digests of network and pool."""
     # Only these options change the posterior.
-    kernel = (options.readout, options.ridge, options.precision, options.task)
+    kernel: tuple[Any, ...] = (options.readout, options.ridge, options.precision, options.task)
+    if options.approximation != "none":
+        kernel = (*kernel, options.approximation, options.rank, options.tolerance)
     return digest(network, pool, [*base.items()], kernel, most)
 
 

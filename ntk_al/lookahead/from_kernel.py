@@ -14,10 +14,10 @@ from ntk_al import kernels
 from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import here, to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
-from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
+from ntk_al.lookahead import full_posterior, landmarks, posterior, probabilities, tiles
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Factor, factorize
 from ntk_al.lookahead.from_posterior import score_belief
-from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
 from ntk_al.lookahead.padding import cut, pad
 from ntk_al.lookahead.posterior import Posterior
@@ -34,17 +34,32 @@ class Scored(NamedTuple):
     """
 
     scores: Array
-    factor: Factor | Posterior | FullPosterior
+    factor: Factor | Belief
 
 
 def scored(
     problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None] | None = None
 ) -> Scored:
     """Computes the scores of a problem by the path that its read-out needs."""
-    if options.readout != ALL_LOGITS:
+    if options.readout != ALL_LOGITS and not takes_landmarks(problem, options):
         return score_blocks(problem, kernel_blocks(problem, options, on_plan), options)
     belief = condition(problem, options)
     return Scored(score_belief(belief, problem, options), belief)
+
+
+def takes_landmarks(problem: Problem, options: ScoreOptions) -> bool:
+    """Returns whether the covariance is approximated by landmarks."""
+    if options.approximation != "auto":
+        return options.approximation == "landmarks"
+    if checks.is_traced(problem.network, problem.residual, problem.pool_logits):
+        return False
+    num_labeled, num_pool = len(problem.residual), problem.num_pool
+    num_points = num_pool if problem.eval_logits is None else len(problem.eval_logits)
+    rank = options.rank or landmarks.first_rank(num_labeled, num_points)
+    # Pairs of samples, of which a symmetric block needs half.
+    exact = num_pool * num_points / (2 if problem.x_eval is None else 1)
+    num_query = num_pool + (0 if problem.x_eval is None else num_points)
+    return (num_labeled + rank) * num_query <= (exact + num_labeled * num_query) / 2
 
 
 def kernel_blocks(
@@ -108,9 +123,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
     return Scored(cut(scores, problem.num_pool), factor)
 
 
-def condition(
-    problem: Problem, options: ScoreOptions, theta: GramBlocks | None = None
-) -> Posterior | FullPosterior:
+def condition(problem: Problem, options: ScoreOptions, theta: GramBlocks | None = None) -> Belief:
     """Computes the posterior at the candidates, followed by the evaluation points, if any.
 
     Args:
@@ -119,6 +132,8 @@ def condition(
       theta: from ``kernel_blocks`` with the same options, if it has been computed already. It is
         used only if the problem has no separate evaluation points.
     """
+    if takes_landmarks(problem, options):
+        return landmarks.condition(problem, options)
     square = problem.with_one_set()
     given = square.residual, square.pool_logits
     if options.readout == ALL_LOGITS:

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al._utils.float64 import here, to_default, widest
-from ntk_al.lookahead import full_posterior, posterior, probabilities, tiles
+from ntk_al.lookahead import full_posterior, landmarks, posterior, probabilities, tiles
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.full_posterior import FullPosterior
+from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ScoreOptions
 from ntk_al.lookahead.outcomes import RankC, RankOne
 from ntk_al.lookahead.padding import cut
@@ -20,9 +22,7 @@ from ntk_al.network import Predictive
 from ntk_al.types import Array
 
 
-def score_belief(
-    belief: Posterior | FullPosterior, problem: Problem, options: ScoreOptions
-) -> Array:
+def score_belief(belief: Belief, problem: Problem, options: ScoreOptions) -> Array:
     """Computes the scores of the candidates of a problem from its posterior, ``[U]``.
 
     The posterior may be padded if the problem has no separate evaluation points.
@@ -34,7 +34,7 @@ def score_belief(
 
 
 def score_points(
-    belief: Posterior | FullPosterior,
+    belief: Belief,
     options: ScoreOptions,
     num_query: int,
     num_candidates: int | None,
@@ -43,6 +43,17 @@ def score_points(
 
     Here ``options.predictive`` is a distribution, not a name.
     """
+    if isinstance(belief, LandmarkPosterior):  # which has no padding
+        with widest(belief):
+            scores = landmarks.scores(
+                here(belief),
+                here(options.predictive),
+                criterion=options.criterion,
+                reference=options.reference,
+                num_candidates=num_candidates,
+                task=options.task,
+            )
+        return to_default(scores)
     with widest(belief):
         of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
         scores = of_kind(

@@ -16,6 +16,13 @@ from ntk_al.network import PREDICTIVES, READOUTS, Predictive
 REFERENCES = ("network", "linearized")
 """What a change is measured from: the network's f, as printed in Eq. 13, or the retrained mean."""
 
+APPROXIMATIONS = {
+    "none": "the whole covariance",
+    "landmarks": "columns of some points, and the diagonal",
+    "auto": "landmarks where they take at most half of the kernel, otherwise none",
+}
+"""How much of the posterior covariance S is computed."""
+
 ALL_LOGITS = "all_logits"
 """The value of ``readout`` that selects the LC × LC kernel of all logits, for small problems."""
 
@@ -48,6 +55,11 @@ class ScoreOptions:
       task: what the outputs of the network and the labels mean, a key of ``TASKS``.
       predictive: p(y | x) as a function of the outputs, for criteria that weigh by it: a key of
         ``network.PREDICTIVES``, or a ``network.Predictive``.
+      approximation: how much of the posterior covariance is computed, a key of
+        ``APPROXIMATIONS``. The labeled set is conditioned on exactly in any case.
+      rank: the number of landmarks; ``None`` takes as many as ``tolerance`` asks for.
+      tolerance: landmarks are added until the scores of all and of half of them have a rank
+        correlation of at least 1 − tolerance.
 
     Raises:
       TypeError: if the ridge or the budget is not a number, or ``predictive`` is neither a name nor
@@ -66,6 +78,9 @@ class ScoreOptions:
     mesh: Mesh | None = None
     task: str = "classification"
     predictive: str | Predictive = "calibrated"
+    approximation: str = "none"
+    rank: int | None = None
+    tolerance: float = 0.02
 
     def __post_init__(self) -> None:
         checks.one_of("task", self.task, TASKS)
@@ -84,10 +99,21 @@ class ScoreOptions:
             checks.positive("memory_budget", self.memory_budget)
         sharding.check(self.mesh)
         check_predictive(self.predictive)
-        if self.readout == ALL_LOGITS and (self.mesh is not None or self.precision != "float32"):
+        checks.one_of("approximation", self.approximation, APPROXIMATIONS)
+        if self.rank is not None:
+            checks.at_least("rank", self.rank, 2)
+            if self.approximation == "none":
+                raise ValueError(
+                    "rank is the number of landmarks: it needs approximation='landmarks'"
+                )
+        checks.at_least("tolerance", self.tolerance, 0)
+        exact = self.approximation == "none"
+        if self.readout == ALL_LOGITS and not (
+            self.mesh is None and self.precision == "float32" and exact
+        ):
             raise ValueError(
                 "readout='all_logits' is for small problems: it takes neither a mesh nor a "
-                "precision other than float32"
+                "precision other than float32 nor an approximation"
             )
 
 

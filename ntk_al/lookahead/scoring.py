@@ -15,11 +15,10 @@ import dataclasses
 from jax.sharding import Mesh
 
 from ntk_al.lookahead import probabilities, soundness
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.from_kernel import scored
 from ntk_al.lookahead.from_posterior import score_points
-from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.options import ScoreOptions
-from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import check_inputs
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network, Predictive
@@ -43,6 +42,9 @@ def score(
     mesh: Mesh | None = ScoreOptions.mesh,
     task: str = ScoreOptions.task,
     predictive: str | Predictive = ScoreOptions.predictive,
+    approximation: str = ScoreOptions.approximation,
+    rank: int | None = ScoreOptions.rank,
+    tolerance: float = ScoreOptions.tolerance,
 ) -> Array:
     """Scores every candidate by how the network would change if that candidate were labeled.
 
@@ -73,6 +75,13 @@ def score(
       predictive: p(y | x), which ``"emoc"`` and ``"eer"`` weigh by: a key of
         ``network.PREDICTIVES``, or a ``network.Predictive``. ``"softmax"`` is as the paper prints
         it, but nearly uniform for a network that was trained with the squared loss.
+      approximation: ``"none"`` computes the kernel of all pairs of candidates and evaluation
+        points. ``"landmarks"`` computes the columns of some evaluation points, which costs time and
+        memory in proportion to U, and estimates what they miss. ``"auto"`` takes landmarks where
+        they need at most half of the kernel.
+      rank: the number of landmarks; ``None`` takes as many as ``tolerance`` asks for.
+      tolerance: landmarks are added until the scores of all and of half of them have a rank
+        correlation of at least 1 − tolerance.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN; −inf marks a candidate that cannot
@@ -88,7 +97,18 @@ def score(
       UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
     """
     options = ScoreOptions(
-        criterion, readout, reference, ridge, precision, memory_budget, mesh, task, predictive
+        criterion,
+        readout,
+        reference,
+        ridge,
+        precision,
+        memory_budget,
+        mesh,
+        task,
+        predictive,
+        approximation,
+        rank,
+        tolerance,
     )
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
@@ -99,7 +119,7 @@ def score(
 
 
 def score_posterior(
-    belief: Posterior | FullPosterior,
+    belief: Belief,
     *,
     criterion: str = ScoreOptions.criterion,
     reference: str = ScoreOptions.reference,

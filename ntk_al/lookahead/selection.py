@@ -12,13 +12,19 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, float64, memory
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Factor
-from ntk_al.lookahead.from_kernel import condition, kernel_blocks, padded_posterior, scored
+from ntk_al.lookahead.from_kernel import (
+    condition,
+    kernel_blocks,
+    padded_posterior,
+    scored,
+    takes_landmarks,
+)
 from ntk_al.lookahead.from_posterior import score_belief
-from ntk_al.lookahead.full_posterior import FullPosterior
 from ntk_al.lookahead.greedy import greedy, significant
+from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
-from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.probabilities import resolved
 from ntk_al.lookahead.problem import Problem, check_inputs
 from ntk_al.lookahead.soundness import check_scores, warn_of_large_residual
@@ -39,12 +45,19 @@ class Diagnostics:
       condition_number: a lower estimate of the condition number of that kernel with its ridge.
       plan: how the kernel was computed, in words; ``None`` for ``"all_logits"``.
       seconds: how long the selection took, compilation included.
+      landmarks: how many landmarks were used; ``None`` if the kernel was computed as a whole.
+      trace_left: the share of the posterior variance that the landmarks do not explain.
+      agreement: the rank correlation of the scores with those of half the landmarks; ``None`` if
+        the rank was given.
     """
 
     ridge: float
     condition_number: float
     plan: str | None
     seconds: float
+    landmarks: int | None = None
+    trace_left: float | None = None
+    agreement: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,6 +94,9 @@ def select(
     mesh: Mesh | None = ScoreOptions.mesh,
     task: str = ScoreOptions.task,
     predictive: str | Predictive = ScoreOptions.predictive,
+    approximation: str = ScoreOptions.approximation,
+    rank: int | None = ScoreOptions.rank,
+    tolerance: float = ScoreOptions.tolerance,
 ) -> Selection:
     """Chooses k candidates to label next.
 
@@ -111,6 +127,10 @@ def select(
       mesh: see ``score``.
       task: see ``score``.
       predictive: see ``score``.
+      approximation: see ``score``. With landmarks, a greedy batch needs no kernel of all candidates
+        with each other.
+      rank: see ``score``.
+      tolerance: see ``score``.
 
     Returns:
       The rows of the chosen candidates, the scores of all candidates, and diagnostics.
@@ -127,7 +147,18 @@ def select(
     if checks.is_traced(network, x_labeled, y_labeled, x_pool, x_eval, key):
         raise TypeError("select chooses on the host, so it cannot be jitted; jit lookahead.score")
     options = ScoreOptions(
-        criterion, readout, reference, ridge, precision, memory_budget, mesh, task, predictive
+        criterion,
+        readout,
+        reference,
+        ridge,
+        precision,
+        memory_budget,
+        mesh,
+        task,
+        predictive,
+        approximation,
+        rank,
+        tolerance,
     )
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:
@@ -147,6 +178,7 @@ def select(
         condition_number=float(fitted.condition_number),
         plan=plans[-1] if plans else None,
         seconds=time.perf_counter() - start,
+        **(fitted.facts() if isinstance(fitted, LandmarkPosterior) else {}),
     )
     return Selection(rows, scores, diagnostics)
 
@@ -157,7 +189,7 @@ def _top_k(
     k: int,
     tie_breaks: np.ndarray,
     on_plan: Callable[[str], None],
-) -> tuple[np.ndarray, np.ndarray, Factor | Posterior | FullPosterior]:
+) -> tuple[np.ndarray, np.ndarray, Factor | Belief]:
     on_device, factor = scored(problem, options, on_plan)
     scores = np.asarray(on_device)
     check_scores(scores, k)
@@ -171,8 +203,9 @@ def _greedy(
     k: int,
     tie_breaks: np.ndarray,
     on_plan: Callable[[str], None],
-) -> tuple[np.ndarray, np.ndarray, Posterior | FullPosterior]:
-    _check_memory(problem, options)
+) -> tuple[np.ndarray, np.ndarray, Belief]:
+    if not takes_landmarks(problem, options):
+        _check_memory(problem, options)
     belief = start = _belief(problem, options, on_plan)
     first = np.asarray(score_belief(start, problem, options))
     # Measured from f, the total change by all choices would reward candidates that undo none of it,
@@ -195,11 +228,9 @@ def _greedy(
     return rows, first, start
 
 
-def _belief(
-    problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None]
-) -> Posterior | FullPosterior:
+def _belief(problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None]) -> Belief:
     """Computes the posterior; it is padded where nothing then has to be compiled for its size."""
-    if options.readout == ALL_LOGITS:
+    if options.readout == ALL_LOGITS or takes_landmarks(problem, options):
         return condition(problem, options)
     theta = kernel_blocks(problem.with_one_set(), options, on_plan)
     if problem.x_eval is None:

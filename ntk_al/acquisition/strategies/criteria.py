@@ -6,7 +6,7 @@ import dataclasses
 
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
-from ntk_al.lookahead import ALL_LOGITS, from_kernel, score_posterior
+from ntk_al.lookahead import from_kernel, score_posterior
 from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array
 
@@ -27,7 +27,7 @@ def of_criterion(name: str) -> Utility:
         options = dataclasses.replace(candidates.options, criterion=name)
         if needed(name, options.task):
             options = dataclasses.replace(options, predictive=candidates.predictive)
-        if candidates.knows_posterior or candidates.observed or options.readout == ALL_LOGITS:
+        if candidates.knows_posterior or candidates.observed or candidates.needs_posterior:
             belief = candidates.posterior
             scores = score_posterior(
                 belief,

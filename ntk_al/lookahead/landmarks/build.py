@@ -1,0 +1,231 @@
+"""From a problem to a posterior of low rank: kernel columns of landmarks until scores settle.
+
+Landmarks are drawn uniformly from the evaluation points. Greedy and randomly pivoted choices (Chen,
+Epperly, Tropp and Webber 2023) explain no more of S here, and need the diagonal before the first
+column; and only a uniform sample makes the correction of the scores unbiased, see ``scores``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al import kernels
+from ntk_al._utils import checks, examples, float64, sharding
+from ntk_al.kernels.empirical.gram import unchecked_blocks
+from ntk_al.lookahead import probabilities
+from ntk_al.lookahead.factorization import Factor, Points, covariance, factorize, variance
+from ntk_al.lookahead.landmarks.posterior import LandmarkPosterior
+from ntk_al.lookahead.landmarks.scores import scores
+from ntk_al.lookahead.options import ScoreOptions
+from ntk_al.lookahead.padding import cut, pad
+from ntk_al.lookahead.problem import Problem
+from ntk_al.types import Array, GramBlocks
+
+_log = logging.getLogger(__name__)
+
+_FEWEST = 256
+_JITTERS = (
+    1e-8,
+    1e-6,
+    1e-4,
+    1e-2,
+)  # of the mean prior variance; kernels in float32 are off by 1e-7
+
+
+def first_rank(num_labeled: int, num_points: int) -> int:
+    """Returns with how many landmarks to begin: more labels make the effect of a label more local.
+
+    Args:
+      num_labeled: L.
+      num_points: the number of evaluation points.
+    """
+    return min(max(_FEWEST, num_labeled), num_points)
+
+
+def condition(problem: Problem, options: ScoreOptions) -> LandmarkPosterior:
+    """Computes the posterior at the candidates, followed by the evaluation points, if any.
+
+    Without ``options.rank``, landmarks are doubled until the scores of all of them and of half of
+    them have a rank correlation of at least 1 − ``options.tolerance``.
+
+    Args:
+      problem: the inputs.
+      options: the options of the score.
+
+    Raises:
+      TypeError: under ``jax.jit``.
+      ValueError: if the rank is larger than the number of evaluation points.
+    """
+    if checks.is_traced(problem.network, problem.residual, problem.pool_logits):
+        raise TypeError(
+            "approximation='landmarks' decides on the host how many landmarks it takes, so it "
+            "cannot be jitted: leave jit out, or use approximation='none'"
+        )
+    options = probabilities.resolved(options, problem)
+    first = problem.num_candidates or 0
+    square = problem.with_one_set()
+    points = np.arange(first, square.num_pool)
+    if options.rank is not None and options.rank > len(points):
+        raise ValueError(
+            f"rank ({options.rank}) must not exceed the number of evaluation points, {len(points)}"
+        )
+    # The seed is fixed, so that a score is a function of its arguments.
+    order = np.random.default_rng(0).permutation(points)
+    rank = options.rank or first_rank(len(problem.residual), len(points))
+    rows = _Rows(square, options, order[:rank])
+    while True:
+        belief = rows.posterior(rank)
+        if options.rank is not None or rank == len(points):
+            break
+        agreement = _agreement(belief, rows.posterior(rank // 2), options, problem.num_candidates)
+        _log.info("%d landmarks: agreement %.4f with half of them", rank, agreement)
+        belief = dataclasses.replace(belief, agreement=np.array(agreement, np.float32))
+        if agreement >= 1 - options.tolerance:
+            break
+        rank = min(2 * rank, len(points))
+        rows.append(order[len(rows.landmarks) : rank])
+    return belief
+
+
+class _Rows:
+    """Rows S(P, Q) of landmarks, to which more can be appended."""
+
+    def __init__(self, square: Problem, options: ScoreOptions, landmarks: np.ndarray) -> None:
+        self._square, self._options = square, options
+        self._everywhere = sharding.everywhere(sharding.automatic(options.mesh))
+        self.landmarks = landmarks
+        num, theta = square.num_pool, self._first_blocks(landmarks)
+        self._factor = self._factorized(theta.labeled)
+        cross = jnp.asarray(self._everywhere(theta.labeled_pool))
+        logits = pad(square.pool_logits, cross.shape[1])
+        at = self._factor.at(cross, logits)
+        self._points = Points(
+            logits=cut(at.logits, num), mean=cut(at.mean, num), whitened=_columns(at.whitened, num)
+        )
+        with float64.widest(self._points) as dtype:
+            prior = jnp.asarray(self._everywhere(theta.pool_diagonal))
+            self._prior = float64.here(cut(prior, num)).astype(dtype)
+        self._variance = variance(self._points, self._prior)
+        of_landmarks = np.asarray(self._everywhere(theta.eval_pool))[: len(landmarks), :num]
+        self._rows = self._covariance(landmarks, of_landmarks)
+
+    def append(self, landmarks: np.ndarray) -> None:
+        """Adds rows of further landmarks."""
+        options = self._options
+        theta = kernels.gram(
+            self._square.network,
+            examples.take(self._square.x_pool, landmarks),
+            self._square.x_pool,
+            readout=options.readout,
+            precision=options.precision,
+            memory_budget=options.memory_budget,
+            mesh=options.mesh,
+        )
+        rows = self._covariance(landmarks, np.asarray(self._everywhere(theta)))
+        with float64.widest(rows):
+            self._rows = jnp.concatenate([self._rows, rows])
+        self.landmarks = np.concatenate([self.landmarks, landmarks])
+
+    def posterior(self, rank: int) -> LandmarkPosterior:
+        """Returns the posterior with the first ``rank`` landmarks."""
+        landmarks = self.landmarks[:rank]
+        with float64.widest(self._rows):
+            factor = self._low_rank(self._rows[:rank], landmarks)
+            remainder = jnp.maximum(self._variance - jnp.square(factor).sum(1), 0)
+            trace_left = remainder.sum() / self._variance.sum()
+        return LandmarkPosterior(
+            mean=self._points.mean,
+            factor=factor,
+            remainder=remainder,
+            landmarks=float64.here(jnp.asarray(landmarks.astype(np.int32))),
+            logits=self._points.logits,
+            noise=self._factor.noise,
+            ridge=self._factor.ridge,
+            condition_number=self._factor.condition_number,
+            prior=self._prior,
+            trace_left=trace_left,
+        )
+
+    def _first_blocks(self, landmarks: np.ndarray) -> GramBlocks:
+        square, options = self._square, self._options
+        return unchecked_blocks(
+            square.network,
+            square.x_labeled,
+            square.x_pool,
+            examples.take(square.x_pool, landmarks),
+            readout=options.readout,
+            precision=options.precision,
+            memory_budget=options.memory_budget,
+            mesh=options.mesh,
+            padded=True,
+        )
+
+    def _factorized(self, labeled: Array) -> Factor:
+        residual = self._square.residual
+        return factorize(
+            self._everywhere(labeled),
+            pad(residual, labeled.shape[0]),
+            ridge=self._options.ridge,
+            num_labeled=len(residual),
+        )
+
+    def _covariance(self, landmarks: np.ndarray, theta: np.ndarray) -> Array:
+        at = self._points
+        of_landmarks = Points(
+            logits=at.logits[landmarks],
+            mean=at.mean[landmarks],
+            whitened=at.whitened[:, landmarks],
+        )
+        return covariance(of_landmarks, at, theta)
+
+    def _low_rank(self, rows: Array, landmarks: np.ndarray) -> Array:
+        """F = S(Q, P) K⁻ᵀ, ``[Q, r]``."""
+        mean_prior = self._prior.mean()
+        for jitter in _JITTERS:
+            factor = _triangular(rows, jnp.asarray(landmarks), jitter * mean_prior)
+            if bool(jnp.isfinite(factor).all()):
+                return factor
+        raise ValueError(
+            "the covariance of the landmarks is not positive definite: the kernel or the logits of "
+            "the query points are NaN, infinite or too large. Normalize the inputs, or retrain "
+            "with a lower learning rate"
+        )
+
+
+@jax.jit
+def _triangular(rows: Array, landmarks: Array, jitter: Array) -> Array:
+    among = rows[:, landmarks]
+    among = (among + among.T) / 2 + jitter * jnp.eye(len(rows), dtype=rows.dtype)
+    cholesky = jnp.linalg.cholesky(among)
+    return jax.scipy.linalg.solve_triangular(cholesky, rows, lower=True).T
+
+
+def _columns(x: Array, num: int) -> Array:
+    return cut(x, x.shape[0], num)
+
+
+def _agreement(
+    belief: LandmarkPosterior,
+    half: LandmarkPosterior,
+    options: ScoreOptions,
+    num_candidates: int | None,
+) -> float:
+    """The rank correlation of the scores of two posteriors."""
+    ranks = []
+    for of in (belief, half):
+        with float64.widest(of):
+            found = scores(
+                of,
+                float64.here(options.predictive),
+                criterion=options.criterion,
+                reference=options.reference,
+                num_candidates=num_candidates,
+                task=options.task,
+            )
+        ranks.append(np.asarray(found).argsort().argsort())
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -1,0 +1,141 @@
+"""Scores from a posterior of low rank, and the correction of what it misses.
+
+Scores sum over the evaluation points, and |w| hardly feels entries of S that are too small, so that
+scores from F alone are too low, and most so where the remainder D is large. The landmarks know by
+how much: at a landmark x, S(x, j) is exact, and what the other landmarks would have made of it
+follows from S(P, P)⁻¹ without another factorization,
+
+    R(x, j) = [S(P, P)⁻¹ S(P, j)]_x / [S(P, P)⁻¹]_xx
+
+(the leave-one-out residual of a Gaussian process: Rasmussen and Williams 2006, Eq. 5.12). Landmarks
+are a uniform sample of the evaluation points. The difference between the score over the landmarks
+and the one with R left out therefore estimates the difference over all others (the difference
+estimator of survey sampling). Its noise is taken out by regressing it on what it depends on: the
+score, D and the size of the step.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from ntk_al.lookahead import tiles
+from ntk_al.lookahead.criteria import Evaluation
+from ntk_al.lookahead.landmarks.posterior import LandmarkPosterior
+from ntk_al.lookahead.outcomes import RankOne
+from ntk_al.lookahead.posterior import gain, label_variance
+from ntk_al.lookahead.tasks import TASKS
+from ntk_al.network import Predictive
+from ntk_al.types import Array
+
+_TILE_BYTES = 128 * 2**20  # upper bound for the covariance of a tile of candidates
+_JITTER = 1e-10  # of the mean diagonal of S(P, P), on top of that of F
+
+
+@functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
+def scores(
+    belief: LandmarkPosterior,
+    predictive: Predictive,
+    *,
+    criterion: str,
+    reference: str,
+    num_candidates: int | None,
+    task: str,
+) -> Array:
+    """Computes the scores of the candidates, ``[U]``.
+
+    Args:
+      belief: the posterior at the candidates, followed by the evaluation points if these are
+        others.
+      predictive: p(y | x) as a function of the outputs.
+      criterion: one of the criteria of the task.
+      reference: a member of ``REFERENCES``.
+      num_candidates: U, if other points follow; ``None`` if the candidates are the evaluation
+        points.
+      task: a key of ``TASKS``.
+    """
+    num_query, rank = belief.factor.shape
+    start = num_candidates or 0  # of the evaluation points
+    num_points = num_query - start
+    of_candidates = slice(num_candidates)
+    factor, mean, logits = (a[of_candidates] for a in (belief.factor, belief.mean, belief.logits))
+    remainder = belief.remainder[of_candidates]
+    variance = jnp.square(factor).sum(1) + remainder
+    v = label_variance(variance, belief.noise, belief.prior[of_candidates].astype(variance.dtype))
+
+    def measured(rows: Array, covariance: Array, candidates: Array) -> Array:
+        """The criterion of some candidates, with some query points as evaluation points."""
+        at = Evaluation(
+            belief.mean[rows],
+            belief.offset[rows],
+            jnp.ones(len(rows), variance.dtype),
+            predictive,
+        )
+        v_of = v[candidates]
+        outcomes = RankOne(gain(covariance, v_of).T, mean[candidates], logits[candidates], v_of)
+        return tiles.evaluate(at, outcomes, criterion=criterion, reference=reference, task=task)
+
+    points = jnp.arange(start, num_query)
+    everyone = jnp.arange(len(mean))
+
+    def of_tile(candidates: Array) -> Array:
+        covariance = _product(belief.factor[start:], factor[candidates].T)
+        own = (points[:, None] == candidates) * remainder[candidates]
+        return measured(points, covariance + own, candidates)
+
+    plain = _in_tiles(of_tile, len(mean), max(1, _TILE_BYTES // (8 * num_points)))
+    if rank >= num_points:
+        return plain
+
+    at_landmarks = _product(belief.factor[belief.landmarks], factor.T)
+    left_out = at_landmarks - _left_out_residual(belief, at_landmarks)
+    missed = measured(belief.landmarks, at_landmarks, everyone) - measured(
+        belief.landmarks, left_out, everyone
+    )
+    is_landmark = (everyone[:, None] == belief.landmarks).any(1)
+    usable = ~is_landmark & jnp.isfinite(plain) & jnp.isfinite(missed)
+    label = jax.vmap(TASKS[task].pseudo_label)(logits, mean)
+    step = jnp.linalg.norm(label - mean, axis=1)
+    spread, deviation = gain(remainder, v), jnp.sqrt(gain(remainder, v))
+    features = jnp.stack(
+        [jnp.ones_like(v), plain, spread, deviation, step * spread, step * deviation], 1
+    )
+    num_others = num_points - rank - (num_candidates is None)  # a candidate's own term is exact
+    predicted = _regress(features, missed, usable) * num_others / rank
+    return jnp.where(usable, plain + predicted, plain)
+
+
+def _in_tiles(of_tile: Callable[[Array], Array], num: int, size: int) -> Array:
+    """Applies a function to the numbers 0..num−1, ``size`` at a time."""
+    size = min(size, num)
+    num_tiles = -(-num // size)
+    # The last tile overlaps the one before it, so that all tiles have the same shape.
+    starts = jnp.minimum(jnp.arange(num_tiles) * size, num - size)
+    values = jax.lax.map(lambda start: of_tile(start + jnp.arange(size)), starts)
+    rows = (starts[:, None] + jnp.arange(size)).ravel()
+    return jnp.zeros(num, values.dtype).at[rows].set(values.ravel())
+
+
+def _left_out_residual(belief: LandmarkPosterior, at_landmarks: Array) -> Array:
+    """R(x, j) at every landmark x and candidate j, ``[r, U]``."""
+    among = _product(belief.factor[belief.landmarks], belief.factor[belief.landmarks].T)
+    among += _JITTER * jnp.diagonal(among).mean() * jnp.eye(len(among), dtype=among.dtype)
+    cholesky = jnp.linalg.cholesky(among)
+    identity = jnp.eye(len(among), dtype=among.dtype)
+    inverse = jax.scipy.linalg.cho_solve((cholesky, True), identity)
+    return _product(inverse, at_landmarks) / jnp.diagonal(inverse)[:, None]
+
+
+def _regress(features: Array, values: Array, usable: Array) -> Array:
+    """Returns what a linear regression on the usable rows predicts for every row."""
+    scale = jnp.max(jnp.abs(jnp.where(usable[:, None], features, 0)), 0)
+    features = jnp.where(usable[:, None], gain(features, scale), 0)
+    coefficients, *_ = jnp.linalg.lstsq(features, jnp.where(usable, values, 0))
+    return features @ coefficients
+
+
+def _product(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
