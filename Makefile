@@ -12,7 +12,7 @@ INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
 .PHONY: help run figures docs notebooks test test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
-	bench-look-ahead bench-query bench-memory bench-approximations bench-calibration bench-accelerator
+	bench-look-ahead bench-query bench-landmarks bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -68,6 +68,9 @@ bench-look-ahead: $(VENV)/installed  ## look-ahead beside dense solves and retra
 
 bench-query: $(VENV)/installed  ## images to the queried 20: time and memory of every strategy, on MNIST
 	$(RUN) -m experiments.benchmarks.query $(ARGS)
+
+bench-landmarks: $(VENV)/installed  ## look-ahead from landmarks beside the whole kernel, on MNIST
+	$(RUN) -m experiments.benchmarks.landmarks $(ARGS)
 
 bench-memory: $(VENV)/installed  ## the memory that is planned beside what is taken, on random cases
 	$(RUN) -m experiments.benchmarks.memory $(ARGS)

@@ -12,7 +12,10 @@ from collections.abc import Sequence
 COMMANDS = {
     "run": ("main", "run an experiment: repeatedly train, test, query and label"),
     "sweep": ("sweep", "run many experiments that differ in a few settings, such as seeds"),
-    "campaign": ("campaign", "label your own examples: create, next, import, export, status"),
+    "campaign": (
+        "campaign",
+        "label your own examples: create, next, import, untell, export, status",
+    ),
     "label-studio": ("label_studio", "exchange a campaign with Label Studio: push, pull"),
     "figure": ("figures", "draw a figure of the paper, or of your own sweeps"),
 }

@@ -6,7 +6,7 @@
 
 # %%
 # On Colab, clone this repository into the folder ntk_al, and install it; JAX stays as it is:
-# %pip install --quiet --editable "ntk_al[experiments]"
+# %pip install --quiet "./ntk_al[experiments]"
 
 # %%
 import jax

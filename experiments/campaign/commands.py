@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ntk_al import labeling
 from ntk_al._utils import extras
+from ntk_al.labeling import comparison
 from ntk_al.labeling.pool_settings import PoolSettings
 
 from .learner import Learner
@@ -61,9 +62,11 @@ def create(folder: str, rest: list[str], flags: Flags) -> list[str]:
     ) as campaign:
         settings.write(folder)
         report = campaign.report()
+    too_few = f"{comparison.LEAST} are needed to compare with random labels: --audit_size sets them"
     return [
         f"created {folder}: {report.num_examples} examples, {report.size_audit} of them to measure "
         "accuracy",
+        *([too_few] if report.size_audit < comparison.LEAST else []),
         f"now: ntk-al campaign next {folder} --k=20 --out=queue.csv",
     ]
 
@@ -141,6 +144,10 @@ def untell(folder: str, rest: list[str], flags: Flags) -> list[str]:
 def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
     """Writes all labels."""
     out = _output(flags)
+    if flags["format"] == "csv":  # which works without the pool, and while others have it open
+        labels = labeling.recorded(folder)
+        labeling.export(labels, out)
+        return [f"wrote {out}: {len(labels.answers)} labels"]
     with opened(folder) as campaign:
         labeling.export(campaign, out, flags["format"])
         return [f"wrote {out}: {len(campaign.labels)} labels"]

@@ -45,6 +45,8 @@ _USAGE = """usage:
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines all flags."""
     campaigns.define(values)
+    if values is flags.FLAGS:
+        flags.adopt_module_key_flags(campaigns)  # so that --help shows them, too
     flags.DEFINE_string("url", None, "The address of the server.", flag_values=values)
     flags.DEFINE_string("project", None, "The title of the project.", flag_values=values)
     flags.DEFINE_string(
@@ -77,14 +79,30 @@ def pull(folder: str, values: commands.Flags) -> list[str]:
     """Records labels, skips and corrections."""
     client = _client(values)
     with commands.opened(folder) as campaign:
-        project = label_studio.find_or_create(campaign, client, values["project"])
+        project = label_studio.find(campaign, client, values["project"])
         found = label_studio.pull(campaign, client, project, by=values["by"])
         total = campaign.report().num_labels
     return [
         f"{found.labeled} labels, {found.skipped} skipped, {found.unanswered} without an answer; "
         f"{found.changed} are new or changed",
+        *_what_is_odd(found),
         f"{total} labels for training in all",
     ]
+
+
+def _what_is_odd(found: label_studio.Pulled) -> list[str]:
+    lines = []
+    if found.blank:
+        lines.append(
+            f"submitted without a choice: {found.blank}; open them in the project and choose, for "
+            "labelers do not see them again"
+        )
+    if found.withdrawn:
+        lines.append(
+            f"labels whose annotation was deleted there: {found.withdrawn}; they stay, and "
+            "ntk-al campaign untell takes them back"
+        )
+    return lines
 
 
 COMMANDS = {"push": push, "pull": pull}
@@ -117,7 +135,7 @@ def _client(values: commands.Flags) -> object:
     for name in ("url", "project"):
         if not values[name]:
             raise ValueError(f"--{name} is missing")
-    if not (key := os.environ.get(KEY)):
+    if not (key := os.environ.get(KEY, "").strip()):
         raise ValueError(
             f"the environment variable {KEY} is missing: it is the access token of a user, from "
             '"Account & Settings" in Label Studio'

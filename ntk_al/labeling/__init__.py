@@ -3,7 +3,7 @@
 from ntk_al.labeling.campaign import Campaign
 from ntk_al.labeling.comparison import Train
 from ntk_al.labeling.exchange import export, read_answers, write_queue
-from ntk_al.labeling.reading import read
+from ntk_al.labeling.reading import Recorded, read, recorded
 from ntk_al.labeling.report import Comparison, Rate, Report
 from ntk_al.labeling.sources import ArrayRecord, ImageFolder, Source, Standardized, Table
 
@@ -13,6 +13,7 @@ __all__ = [
     "Comparison",
     "ImageFolder",
     "Rate",
+    "Recorded",
     "Report",
     "Source",
     "Standardized",
@@ -21,5 +22,6 @@ __all__ = [
     "export",
     "read",
     "read_answers",
+    "recorded",
     "write_queue",
 ]

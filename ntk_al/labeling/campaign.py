@@ -124,8 +124,8 @@ class Campaign:
             given = PoolSettings.read(folder).open() if x_pool is None else x_pool
             source = open_source(given)
             created = creation.of_entries(events.entries)
-            creation.check_pool(folder, source, created)
             ids = identity.Ids.read(folder, created.num_examples)
+            creation.check_pool(folder, source, created, ids.own)
             return cls(folder, source, events, ids)
         except BaseException:
             events.close()
@@ -213,6 +213,11 @@ class Campaign:
     def skipped(self) -> list[Id]:
         """Ids that are not to be labeled."""
         return list(self._ledger.state.skipped)
+
+    @property
+    def folder(self) -> str:
+        """The folder in which the campaign is kept."""
+        return self._folder
 
     @property
     def fingerprint(self) -> str:

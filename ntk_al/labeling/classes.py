@@ -88,7 +88,8 @@ class Classes:
             label = label.item()
         if isinstance(label, str):
             if label not in self._numbers:
-                raise ValueError(f"{label!r} is no class: they are {self._shown()}")
+                known = self._shown() if self.names is None else ", ".join(self.names)
+                raise ValueError(f"{label!r} is no class: they are {known}")
             return str(label)
         if not _is_whole(label):
             raise TypeError(f"labels must be class ids or names of classes, got {label!r}")

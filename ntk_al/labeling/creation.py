@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ntk_al.labeling.classes import Classes
-from ntk_al.labeling.events import FORMAT, Created, Entry
+from ntk_al.labeling.events import FORMAT, Created, Entry, Id
 from ntk_al.labeling.sources import Source
 
 _AUDIT_SHARE = 0.05
 _LEAST_AUDIT, _MOST_AUDIT = 40, 100
 _MOST_AUDIT_SHARE = 0.2
+_SHOWN = 5  # ids in a message
 
 
 def created(source: Source, classes: Classes, audit: float | int | None, seed: Any) -> Created:
@@ -44,12 +45,25 @@ def of_entries(entries: Sequence[Entry]) -> Created:
     return first
 
 
-def check_pool(folder: str, source: Source, created: Created) -> None:
-    """Raises ValueError unless a pool is the one with which a campaign was created."""
+def check_pool(
+    folder: str, source: Source, created: Created, ids: Sequence[Id] | None = None
+) -> None:
+    """Raises ValueError unless a pool is the one with which a campaign was created.
+
+    Args:
+      folder: where the campaign is kept.
+      source: the pool.
+      created: the first event.
+      ids: the ids of the campaign, if its user or its source chose them.
+    """
+    go_on = (
+        f"The labels are safe: ntk-al campaign export {folder} --out=labels.csv writes them, and "
+        "another campaign on the pool of now can import that file"
+    )
     if len(source) != created.num_examples:
         raise ValueError(
             f"the pool has {len(source)} examples, but the campaign in {folder} was created with "
-            f"{created.num_examples}: pass the same pool, or create another campaign"
+            f"{created.num_examples}{_changes(source.ids, ids)}: pass the same pool. {go_on}"
         )
     if source.digest() != created.pool:
         example = _example(source)
@@ -57,12 +71,27 @@ def check_pool(folder: str, source: Source, created: Created) -> None:
             f"an example is {example} and was {created.example}"
             if example != created.example
             else "their shape is the same, but their content or their ids differ"
+            + _changes(source.ids, ids)
         )
         raise ValueError(
             f"the examples of the pool are not those with which the campaign in {folder} was "
             f"created: {differs}. Pass the same ones, prepared in the same way and in the same "
-            "order, or create another campaign"
+            f"order. {go_on}"
         )
+
+
+def _changes(now: Sequence[Id] | None, before: Sequence[Id] | None) -> str:
+    """Says which examples are gone and which are new, if their ids tell."""
+    if now is None or before is None:
+        return ""
+    lists = (("gone", {*before} - {*now}), ("new", {*now} - {*before}))
+    told = [
+        f"{name}: {', '.join(sorted(map(str, found))[:_SHOWN])}"
+        + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+        for name, found in lists
+        if found
+    ]
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _example(source: Source) -> str:

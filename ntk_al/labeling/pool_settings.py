@@ -43,6 +43,11 @@ class PoolSettings:
         return Standardized(self._open())
 
     def _open(self) -> Source:
+        if not os.path.exists(self.pool):
+            raise FileNotFoundError(
+                f"no such file or folder: {self.pool}. If the pool of a campaign was moved, move "
+                "it back, or put a link there"
+            )
         if os.path.isdir(self.pool):
             self._refuse("columns", "id_column", "is a folder of images")
             return ImageFolder(self.pool, size=self.image_size, channels=self.channels)
@@ -79,7 +84,8 @@ class PoolSettings:
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{os.path.abspath(folder)} holds no campaign that knows where its examples are: "
-                "pass its pool, or make one with ntk-al campaign create"
+                "pass its pool to Campaign.open in Python. Of the commands, only status and export "
+                "of csv work for a campaign that ntk-al campaign create has not made"
             ) from error
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ntk_al._utils import checks
-from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
+from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, requirements
 from ntk_al.kernels.empirical.plan import BudgetError
 from ntk_al.labeling import cold_start
 from ntk_al.labeling.cache import Cache, of_network
@@ -107,6 +107,7 @@ class Proposer:
         options: Mapping[str, Any],
     ) -> tuple[np.ndarray, list[Label]]:
         """Lets a strategy choose; returns rows and the classes that the network predicts."""
+        requirements.check(STRATEGIES, strategy, used.network, self._source.take(np.arange(1)))
         candidates = self.candidates(used, k, avoided, most, options)
         if strategy in LABEL_CRITERIA:
             _warn_if_untrained(candidates)

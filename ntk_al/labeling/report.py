@@ -68,12 +68,13 @@ class Comparison:
 
     def __str__(self) -> str:
         verdict = "yes" if self.low > 0 else "no" if self.high < 0 else "not known yet"
+        unknown = "; more audit labels narrow the interval" if verdict == "not known yet" else ""
         saved = "" if not self.num_saved else f", and {self.num_saved} labels saved"
         return (
             f"Is it beating random? {verdict}: with {self.num_labels} labels each, "
             f"{100 * self.chosen.value:.1f} % chosen and {100 * self.random.value:.1f} % random, "
-            f"{100 * self.difference:+.1f} points [{100 * self.low:.1f}, {100 * self.high:.1f}]"
-            f"{saved}"
+            f"{100 * self.difference:+.1f} points [{100 * self.low:.1f}, {100 * self.high:.1f}] "
+            f"on {self.chosen.num} audit labels{saved}{unknown}"
         )
 
 
@@ -94,6 +95,7 @@ class Report:
       accuracy: of the network, on the audit labels.
       comparison: with random labels, if a training function was given and there are enough labels.
       missing: why there is no comparison, although a training function was given.
+      num_pending: how many proposed examples have neither a label nor a skip.
     """
 
     num_examples: int
@@ -107,6 +109,7 @@ class Report:
     accuracy: Rate | None = None
     comparison: Comparison | None = None
     missing: str | None = None
+    num_pending: int = 0
 
     @property
     def num_labels(self) -> int:
@@ -134,9 +137,18 @@ class Report:
                 f"accuracy is not known: none of the {self.size_audit} audit examples has a label"
             )
         elif self.accuracy is None:
-            lines.append(f"{self.num_audit} audit labels, for the accuracy of a network")
+            lines.append(
+                f"{self.num_audit} of {self.size_audit} audit examples have a label, for the "
+                "accuracy of a network"
+            )
         else:
-            lines.append(f"accuracy on {self.num_audit} audit labels: {self.accuracy}")
+            lines.append(
+                f"accuracy on {self.num_audit} of {self.size_audit} audit examples: {self.accuracy}"
+            )
+        if self.num_pending:
+            lines.append(f"{self.num_pending} proposed examples have no answer yet")
+        if any((self.agreement, self.accuracy, self.comparison)):
+            lines.append("in brackets: intervals of 95 %")
         if self.comparison is not None:
             lines.append(str(self.comparison))
         if self.missing is not None:
@@ -167,4 +179,5 @@ def of_ledger(
         accuracy=accuracy,
         comparison=comparison,
         missing=missing,
+        num_pending=len(state.pending),
     )

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from absl import app, flags
 
-from experiments.benchmarks import accelerator, approximations, gram, look_ahead, query
+from experiments.benchmarks import (
+    accelerator,
+    approximations,
+    gram,
+    landmarks,
+    look_ahead,
+    query,
+)
 from experiments.benchmarks.harness import (
     agreement,
     entry,
@@ -20,7 +27,7 @@ from experiments.benchmarks.harness import (
 from experiments.benchmarks.harness.race import Contestant
 from experiments.benchmarks.peers import __main__ as peers
 
-BENCHMARKS = [accelerator, approximations, gram, look_ahead, peers, query]
+BENCHMARKS = [accelerator, approximations, gram, landmarks, look_ahead, peers, query]
 
 
 def theta(n=30):

@@ -217,6 +217,19 @@ def test_how_many_examples_the_audit_has(create, audit, num, size):
     assert campaign.report().size_audit == size
 
 
+def test_labels_are_read_without_the_pool(create, folder, tmp_path):
+    campaign = create(audit=2)
+    campaign.tell([campaign.audit[0], 5], [1, 2], by="ann")
+    recorded = labeling.recorded(folder)
+    assert {i: answer.label for i, answer in recorded.answers.items()} == campaign.labels
+    assert recorded.audit == campaign.audit
+    labeling.export(recorded, tmp_path / "a.csv")
+    labeling.export(campaign, tmp_path / "b.csv")
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    with pytest.raises(ValueError, match="needs the images: open the campaign with its pool"):
+        labeling.export(recorded, tmp_path / "c", "coco")
+
+
 def test_the_state_is_read_while_another_process_writes(create, folder):
     campaign = create(class_names=["a", "b"], audit=6)
     campaign.tell([1, 2], [0, 1])

@@ -281,3 +281,8 @@ def test_the_network_can_be_trained_by_the_campaign(begun, network):
     x, y = begun.labeled()
     assert training.accuracy(trained, x, y) > 0.3
     assert not np.array_equal(trained.predict(x), network.predict(x))
+
+
+def test_a_strategy_that_needs_what_the_network_lacks_is_refused(begun, network):
+    with pytest.raises(ValueError, match=r"strategy 'bald' cannot be used: .* has no dropout"):
+        begun.next(2, network, strategy="bald")

@@ -45,7 +45,9 @@ def test_accuracy_is_that_on_the_audit(create, pool):
     assert "accuracy is not known: none of the 15 audit examples has" in str(campaign.report())
     audit = campaign.next(0, audit=15)
     campaign.tell(audit, pool[1][audit])
-    assert "15 audit labels, for the accuracy of a network" in str(campaign.report())
+    assert "15 of 15 audit examples have a label, for the accuracy of a network" in str(
+        campaign.report()
+    )
     accuracy = campaign.report(constant(2)).accuracy
     assert accuracy.value == np.mean(pool[1][audit] == 2)
     assert accuracy.num == 15

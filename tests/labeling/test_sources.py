@@ -231,6 +231,7 @@ def test_channels_and_columns_are_standardized(images, numbers):
         axes = tuple(range(x.ndim - 1))
         np.testing.assert_allclose(x.mean(axes), 0, atol=1e-5)
         np.testing.assert_allclose(x.std(axes), 1, rtol=1e-5)
+        np.testing.assert_array_equal(scaled.apply(everything(source)), x)
         assert scaled.ids == source.ids
         assert scaled.digest() != source.digest()
     constant = labeling.Standardized(open_source(np.full((3, 2), 7.0)))

@@ -23,7 +23,7 @@ QUICK = (
     "--subset_size=60",
     "--query_size=5",
 )
-FLAGS = ("quick", "seed", "data_dir", "width", "num_pool")
+FLAGS = ("quick", "seed", "data_dir", "width", "num_labeled", "num_pool", "epochs")
 """The flags that ``load`` reads."""
 
 
@@ -34,6 +34,12 @@ def define_flags(values: FlagValues) -> None:
     )
     flags.DEFINE_integer(
         "width", None, "Width; default: 64, or 16 with --quick.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_labeled", None, "Labels; default: as in the protocol.", 1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "epochs", None, "Epochs of training; default: as in the protocol.", 1, flag_values=values
     )
     flags.DEFINE_integer(
         "num_pool", None, "Candidates; default: as in the protocol.", 1, flag_values=values
@@ -48,10 +54,13 @@ def load(values: FlagValues, *, train: bool = True) -> Problem:
       train: whether to train the network, which is not needed to measure memory.
     """
     flagfile, *rest = QUICK if values.quick else FULL
-    if values.width is not None:
-        rest.append(f"--width={values.width}")
-    if values.num_pool is not None:
-        rest.append(f"--subset_size={values.num_pool}")
+    settings = {
+        "width": values.width,
+        "init_size": values.num_labeled,
+        "subset_size": values.num_pool,
+        "epochs": values.epochs,
+    }
+    rest += [f"--{name}={value}" for name, value in settings.items() if value is not None]
     experiment = FlagValues()
     command_line.define(experiment)
     experiment(["", f"--flagfile={os.path.join(command_line.FLAGFILE_DIR, flagfile)}", *rest])

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from ntk_al._utils import checks, extras, files
 from ntk_al.labeling.campaign import Campaign
 from ntk_al.labeling.events import Id, Label
+from ntk_al.labeling.reading import Recorded
 
 
-def as_csv(campaign: Campaign, path: str) -> None:
+def as_csv(campaign: Campaign | Recorded, path: str) -> None:
     """One row for each label: id, label, who gave it and when, and whether it is of the audit."""
     audit = {*campaign.audit}
     with files.replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
@@ -69,14 +70,16 @@ EXPORTS: dict[str, Callable[[Campaign, str], None]] = {
 """All formats by name."""
 
 
-def export(campaign: Campaign, path: str | os.PathLike[str], format: str = "csv") -> None:
+def export(
+    campaign: Campaign | Recorded, path: str | os.PathLike[str], format: str = "csv"
+) -> None:
     """Writes the labels of a campaign.
 
     The audit's are marked in ``csv`` and left out of the other formats, because whoever trains on
     them cannot measure accuracy with them any more.
 
     Args:
-      campaign: the campaign.
+      campaign: the campaign; or only its labels, from ``labeling.recorded``, for ``csv``.
       path: the file, or the folder for ``image_folder``; it must not exist.
       format: a key of ``EXPORTS``.
 
@@ -89,7 +92,12 @@ def export(campaign: Campaign, path: str | os.PathLike[str], format: str = "csv"
     checks.one_of("format", format, EXPORTS)
     if os.path.lexists(path):
         raise FileExistsError(f"{path} is there already. Nothing was changed: choose another name")
-    EXPORTS[format](campaign, path)
+    if not isinstance(campaign, Recorded):
+        EXPORTS[format](campaign, path)
+    elif format == "csv":
+        as_csv(campaign, path)
+    else:
+        raise ValueError(f"the format {format!r} needs the images: open the campaign with its pool")
 
 
 def _images(campaign: Campaign, format: str) -> dict[Id, Label]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import base64
+import io
 import mimetypes
 import os
+import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ntk_al._utils import extras
 from ntk_al.labeling.campaign import Campaign
 from ntk_al.labeling.events import Id, Label
 from ntk_al.labeling.label_studio import projects
 from ntk_al.labeling.label_studio.projects import ACQUISITION
+from ntk_al.labeling.label_studio.seen import Seen
 
 ID, CAMPAIGN = "ntk_id", "ntk_campaign"
 """The fields of a task that say which example of which campaign it is."""
+
+_SHOWN = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")  # by browsers
 
 MOST_BYTES = 1_000_000
 """Larger images do not travel inside of tasks."""
@@ -40,12 +47,17 @@ class Pulled(NamedTuple):
       skipped: how many were skipped.
       unanswered: how many have no answer yet.
       changed: how many labels or skips were new to the campaign.
+      blank: how many were submitted without a choice, which labelers do not see again by
+        themselves. The form of a project that ``find_or_create`` made does not allow it.
+      withdrawn: how many labels have lost their annotation there; ``untell`` takes them back.
     """
 
     labeled: int
     skipped: int
     unanswered: int
     changed: int
+    blank: int = 0
+    withdrawn: int = 0
 
 
 def push(
@@ -77,6 +89,9 @@ def push(
       OSError: if an image cannot be read.
       ValueError: if an id is unknown, an image is too large to travel inside of a task, or a text
         is missing.
+
+    Warns:
+      UserWarning: if the project has tasks of another campaign.
     """
     listed = list(ids)
     priorities = {i: len(listed) - place for place, i in enumerate(listed)}
@@ -100,7 +115,8 @@ def push(
 def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None) -> Pulled:
     """Records the labels and skips of a project; corrections replace earlier labels.
 
-    Of several annotations of a task, the latest one counts.
+    Of several annotations of a task, the latest one counts. An annotation is recorded once, and
+    again when it changes: what was told or taken back in the campaign since then stays.
 
     Args:
       campaign: the campaign.
@@ -113,11 +129,14 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
     """
     labels: dict[Id, tuple[Label, str | None]] = {}
     skips: dict[Id, str | None] = {}
-    unanswered = 0
+    unanswered = blank = withdrawn = 0
+    seen, fresh = Seen(campaign), {}
+    known, skipped = campaign.labels, set(campaign.skipped)
     for i, task in _tasks(campaign, client, project).items():
         latest = _latest(task.annotations or ())
         if latest is None:
             unanswered += 1
+            withdrawn += i in seen and i in known
             continue
         who = by or _name(latest)
         chosen = list(projects.choices(latest.get("result") or []))
@@ -126,25 +145,38 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
         elif chosen:
             labels[i] = _class_of(campaign, chosen[0], task.id), who
         else:
-            unanswered += 1
-    known, skipped = campaign.labels, set(campaign.skipped)
-    new = {i: given for i, given in labels.items() if known.get(i) != given[0]}
-    gone = [i for i in skips if i not in skipped]
+            blank += 1
+            continue
+        if seen.is_new(i, latest):
+            fresh[i] = latest
+    new = {i: given for i, given in labels.items() if i in fresh and known.get(i) != given[0]}
+    gone = [i for i in skips if i in fresh and i not in skipped]
     campaign.untell([i for i in gone if i in known])  # the label was taken back there
     for who in dict.fromkeys(who for _, who in new.values()):
         told = {i: label for i, (label, w) in new.items() if w == who}
         campaign.tell([*told], [*told.values()], by=who)
     for who in dict.fromkeys(skips[i] for i in gone):
         campaign.skip([i for i in gone if skips[i] == who], by=who)
-    return Pulled(len(labels), len(skips), unanswered, len(new) + len(gone))
+    if fresh:
+        seen.add(fresh)
+    return Pulled(len(labels), len(skips), unanswered, len(new) + len(gone), blank, withdrawn)
 
 
 def _tasks(campaign: Campaign, client: Any, project: int) -> dict[Id, Any]:
     """Returns the tasks of a campaign by the ids of their examples."""
-    tasks = client.tasks.list(project=project, fields="all")
-    return {
-        task.data[ID]: task for task in tasks if task.data.get(CAMPAIGN) == campaign.fingerprint
-    }
+    own, others = {}, 0
+    for task in client.tasks.list(project=project, fields="all"):
+        if task.data.get(CAMPAIGN) == campaign.fingerprint:
+            own[task.data[ID]] = task
+        else:
+            others += CAMPAIGN in task.data
+    if others:
+        warnings.warn(
+            f"the project holds {others} tasks of another campaign, whose priorities mix with "
+            "those of this one: give each campaign a project of its own",
+            stacklevel=3,
+        )
+    return own
 
 
 def _shown(
@@ -166,6 +198,8 @@ def _shown(
 
 
 def _data_url(path: str) -> str:
+    if not path.lower().endswith(_SHOWN):
+        return _as_png(path)
     size = os.path.getsize(path)
     if size > MOST_BYTES:
         raise ValueError(
@@ -174,7 +208,22 @@ def _data_url(path: str) -> str:
         )
     kind = mimetypes.guess_type(path)[0] or "image/png"
     with open(path, "rb") as file:
-        return f"data:{kind};base64,{base64.b64encode(file.read()).decode()}"
+        return _url(kind, file.read())
+
+
+def _as_png(path: str) -> str:
+    """An image in a format that browsers show."""
+    with extras.needed("images that browsers do not show need", "pillow", extra="labeling"):
+        from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").save(content, "PNG")
+    return _url("image/png", content.getvalue())
+
+
+def _url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _latest(annotations: Iterable[Any]) -> dict[str, Any] | None:
@@ -187,7 +236,8 @@ def _latest(annotations: Iterable[Any]) -> dict[str, Any] | None:
 
 def _name(annotation: Mapping[str, Any]) -> str | None:
     who = annotation.get("created_username") or annotation.get("completed_by")
-    return None if who is None else str(who).strip()
+    # The server writes "ann@example.com, 1", with the number of the user.
+    return None if who is None else re.sub(r", \d+$", "", str(who).strip())
 
 
 def _class_of(campaign: Campaign, name: str, task: Any) -> Label:

@@ -12,6 +12,7 @@ ACQUISITION = "acquisition"
 """The field of a task by which tasks are ordered, highest first."""
 
 VIEW = "What to label next"
+_MARK = "Labels for the campaign"  # in the description of a project, before its fingerprint
 _FORM = "label"
 
 _HIDDEN = (
@@ -21,6 +22,24 @@ _HIDDEN = (
     "data.ntk_campaign",
 )
 """Columns of the view that a labeler does not need."""
+
+
+def find(campaign: Campaign, client: Any, title: str) -> int:
+    """Returns the id of the project with a title.
+
+    Args:
+      campaign: the campaign.
+      client: from ``connect``.
+      title: the title.
+
+    Raises:
+      ValueError: if no project has the title, or two have it, or its form lacks a class.
+    """
+    found = _with_title(campaign, client, title)
+    if found is None:
+        there = ", ".join(repr(project.title) for project in client.projects.list())
+        raise ValueError(f"no project has the title {title!r}; there are: {there or 'none'}")
+    return found
 
 
 def find_or_create(campaign: Campaign, client: Any, title: str) -> int:
@@ -35,18 +54,22 @@ def find_or_create(campaign: Campaign, client: Any, title: str) -> int:
       title: the title, of at least three characters.
 
     Raises:
-      ValueError: if the title is too short, two projects have it, or the form of the project lacks
-        a class.
+      ValueError: if the title is too short, two projects have it, the form of the project lacks a
+        class, or the project of this campaign has another title by now.
     """
     if len(title) < 3:
         raise ValueError(f"the title of a project needs three characters or more, got {title!r}")
-    found = [project for project in client.projects.list(title=title) if project.title == title]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} projects have the title {title!r}: rename all but one")
-    if found:
-        _check_form(campaign, client.projects.get(id=found[0].id), title)
-        return int(found[0].id)
-    project = client.projects.create(title=title, label_config=form(campaign))
+    found = _with_title(campaign, client, title)
+    if found is not None:
+        return found
+    mark = f"{_MARK} {campaign.fingerprint}"
+    renamed = [p.title for p in client.projects.list() if mark in (p.description or "")]
+    if renamed:
+        raise ValueError(
+            f"no project has the title {title!r}, but the tasks of this campaign are in "
+            f"{', '.join(map(repr, renamed))}: pass that title"
+        )
+    project = client.projects.create(title=title, description=mark, label_config=form(campaign))
     column = f"tasks:data.{ACQUISITION}"
     # Without its type, the column would be ordered as text.
     view = {
@@ -66,7 +89,8 @@ def form(campaign: Campaign) -> str:
     choices = "".join(_choice(name) for name in class_names(campaign))
     return (
         f'<View><{kind} name="{field}" value="${field}"/>'
-        f'<Choices name="{_FORM}" toName="{field}" choice="single" showInline="true">{choices}'
+        f'<Choices name="{_FORM}" toName="{field}" choice="single" required="true" '
+        f'showInline="true">{choices}'
         "</Choices></View>"
     )
 
@@ -86,6 +110,16 @@ def choices(result: list[dict[str, Any]]) -> Iterator[str]:
     """Yields the classes that were chosen in an annotation."""
     for part in result:
         yield from part.get("value", {}).get("choices", ())
+
+
+def _with_title(campaign: Campaign, client: Any, title: str) -> int | None:
+    found = [project for project in client.projects.list(title=title) if project.title == title]
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} projects have the title {title!r}: rename all but one")
+    if not found:
+        return None
+    _check_form(campaign, client.projects.get(id=found[0].id), title)
+    return int(found[0].id)
 
 
 def _check_form(campaign: Campaign, project: Any, title: str) -> None:

@@ -23,7 +23,8 @@ class ImageFolder:
 
     Args:
       path: the folder.
-      size: height and width to which every image is resized; ``None`` if all have the same.
+      size: height and width to which every image is resized, or one number for both; ``None`` if
+        all have the same.
       channels: 3 for color, 1 for shades of grey.
 
     Raises:
@@ -36,7 +37,7 @@ class ImageFolder:
         self,
         path: str | os.PathLike[str],
         *,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | int | None = None,
         channels: int = 3,
     ) -> None:
         _pillow()
@@ -45,6 +46,8 @@ class ImageFolder:
             raise FileNotFoundError(f"no such folder: {os.path.abspath(self._folder)}")
         if channels not in _MODES:
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+        if isinstance(size, int):
+            size = (size, size)
         if size is not None and not (len(size) == 2 and all(int(n) == n > 0 for n in size)):
             raise ValueError(f"size must be (height, width) in pixels, got {size!r}")
         self._size = None if size is None else (int(size[0]), int(size[1]))

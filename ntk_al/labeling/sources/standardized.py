@@ -20,6 +20,10 @@ class Standardized:
 
     Args:
       source: the other source.
+
+    Attributes:
+      mean: what is subtracted, one number for each channel or column.
+      deviation: by what is divided, likewise.
     """
 
     def __init__(self, source: Source) -> None:
@@ -28,9 +32,9 @@ class Standardized:
         rows = np.unique(np.linspace(0, num - 1, min(num, _SAMPLE)).astype(int))
         x = np.asarray(source.take(rows), np.float64)
         axes = tuple(range(x.ndim - 1))
-        self._mean = x.mean(axes)
-        spread = x.std(axes)
-        self._spread = np.where(spread > 0, spread, 1)  # a constant channel stays at zero
+        self.mean = x.mean(axes)
+        deviation = x.std(axes)
+        self.deviation = np.where(deviation > 0, deviation, 1)  # a constant channel stays at zero
 
     @property
     def ids(self) -> Sequence[Id] | None:
@@ -42,7 +46,11 @@ class Standardized:
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """See ``Source``; in float32."""
-        return ((self.source.take(rows) - self._mean) / self._spread).astype(np.float32)
+        return self.apply(self.source.take(rows))
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Scales other examples alike, such as a test set, ``[n, ...]``; in float32."""
+        return ((x - self.mean) / self.deviation).astype(np.float32)
 
     def digest(self) -> str:
         """That of the other source, said to be scaled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_a_table_is_labeled_and_compared_with_random_labels(run, tmp_path):
     (tmp_path / "all.csv").write_text("\n".join(["id,label", *labels]) + "\n")
     run("import", "c", "all.csv")
     shown = run("status", "c", "--compare", *SMALL)
-    assert "accuracy on 32 audit labels: 100.0 %" in shown
+    assert "accuracy on 32 of 32 audit examples: 100.0 %" in shown
     assert "Is it beating random? not known yet: with 25 labels each" in shown
 
 
@@ -154,6 +155,15 @@ def test_a_pool_that_changed_is_refused(run, refused, images, tmp_path):
     run(*CREATE)
     (tmp_path / "images" / "00.png").unlink()
     message = refused("next", "c", "--k=2", "--out=q.csv")
-    assert "the pool has 47 examples, but the campaign in c was created with 48" in message
+    assert "has 47 examples, but the campaign in c was created with 48 (gone: 00.png)" in message
+    assert "The labels are safe: ntk-al campaign export c --out=labels.csv" in message
+    assert "wrote l.csv: 0 labels" in run("export", "c", "--out=l.csv")
+    assert "the campaign in c" in refused("export", "c", "--out=o", "--format=coco")
+    (tmp_path / "images" / "01.png").rename(tmp_path / "images" / "00.png")
+    shutil.copy(tmp_path / "images" / "02.png", tmp_path / "images" / "new.png")
+    message = refused("next", "c", "--k=2", "--out=q.csv")
+    assert "their content or their ids differ (gone: 01.png; new: new.png)" in message
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    assert "If the pool of a campaign was moved" in refused("next", "c", "--k=2", "--out=q.csv")
     (tmp_path / "c" / "pool.json").write_text("{}")
     assert "pool.json is damaged" in refused("next", "c", "--k=2", "--out=q.csv")

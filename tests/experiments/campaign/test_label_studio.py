@@ -65,6 +65,20 @@ def test_what_is_pushed_is_labeled_and_pulled(run, made, client):
     assert "3 new tasks, 4 moved" in shown
 
 
+def test_pull_makes_no_project_and_says_what_is_odd(run, made, client):
+    run("push", "c", "--k=3", *SERVER)
+    with pytest.raises(SystemExit, match=r"no project has the title 'typo'; there are: 'numbers'"):
+        run("pull", "c", "--url=http://localhost:8080", "--project=typo")
+    task, other, _ = client.tasks.list(project=1)
+    answer(client, task, 1)
+    run("pull", "c", *SERVER)
+    client.annotations.delete(id=next(iter(client.tasks.list(project=1))).annotations[0]["id"])
+    client.annotations.create(id=other.id, result=[])
+    shown = run("pull", "c", *SERVER)
+    assert "submitted without a choice: 1" in shown
+    assert "labels whose annotation was deleted there: 1" in shown
+
+
 def test_without_a_command_the_usage_is_shown(run):
     shown = run()
     assert all(f"ntk-al label-studio {name} FOLDER" in shown for name in program.COMMANDS)

@@ -22,6 +22,7 @@ class Client:
             list=self._list_projects,
             get=lambda id: self._projects[id],
             create=self._create_project,
+            update=self._rename,
             import_tasks=self._import_tasks,
         )
         self.views = types.SimpleNamespace(create=self._create_view, list=self._list_views)
@@ -30,15 +31,21 @@ class Client:
             create=self._annotate, update=self._correct, delete=self._delete
         )
 
-    def _list_projects(self, title):
+    def _list_projects(self, title=""):
         return [p for p in self._projects.values() if title.lower() in p.title.lower()]
 
-    def _create_project(self, title, label_config):
+    def _create_project(self, title, label_config, description=None):
         project = types.SimpleNamespace(
-            id=next(self._numbers), title=title, label_config=label_config
+            id=next(self._numbers),
+            title=title,
+            label_config=label_config,
+            description=description,
         )
         self._projects[project.id] = project
         return project
+
+    def _rename(self, id, title):
+        self._projects[id].title = title
 
     def _import_tasks(self, id, request):
         for entry in request:
