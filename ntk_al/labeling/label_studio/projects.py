@@ -51,14 +51,14 @@ def find_or_create(campaign: Campaign, client: Any, title: str) -> int:
     Args:
       campaign: the campaign.
       client: from ``connect``.
-      title: the title, of at least three characters.
+      title: the title, of 3 to 50 characters.
 
     Raises:
-      ValueError: if the title is too short, two projects have it, the form of the project lacks a
-        class, or the project of this campaign has another title by now.
+      ValueError: if the title is too short or too long, two projects have it, the form of the
+        project lacks a class, or the project of this campaign has another title by now.
     """
-    if len(title) < 3:
-        raise ValueError(f"the title of a project needs three characters or more, got {title!r}")
+    if not 3 <= len(title) <= 50:
+        raise ValueError(f"the title of a project needs 3 to 50 characters, got {title!r}")
     found = _with_title(campaign, client, title)
     if found is not None:
         return found
