@@ -138,6 +138,33 @@ def test_residuals_of_landmarks_are_what_the_others_leave(x64):
         np.testing.assert_allclose(found[number], s[row] - by_others, atol=1e-5)
 
 
+@pytest.mark.parametrize("with_eval", [False, True])
+@pytest.mark.parametrize("criterion", ["mlmoc", "eer", "variance"])
+def test_of_many_points_a_sample_stands_for_all_but_the_candidate(
+    criterion, with_eval, monkeypatch, x64
+):
+    """own(j) + (U − 1) times the mean over the drawn points other than j; chunks change nothing."""
+    monkeypatch.setattr(landmarks.build, "MOST_POINTS", 5)
+    monkeypatch.setattr(landmarks.build, "CHUNK", 4)
+    x_eval = sets()[3] if with_eval else None
+    options = {"criterion": criterion, "ridge": RIDGE, "predictive": "softmax"}
+    found = lookahead.score(*given(), **options, x_eval=x_eval, approximation="landmarks", rank=5)
+    points = sets()[3] if with_eval else sets()[2]
+    drawn = np.random.default_rng(0).permutation(
+        np.arange(U, U + E) if with_eval else np.arange(U)
+    )[:5] - (U if with_eval else 0)
+    terms = np.array(
+        [lookahead.score(*given(), **options, x_eval=points[[i]]) for i in range(len(points))]
+    )
+    if with_eval:
+        expected = E * terms[drawn].mean(0)
+    else:
+        expected = [
+            terms[j, j] + (U - 1) * terms[np.setdiff1d(drawn, j), j].mean() for j in range(U)
+        ]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_greedy_batch_of_full_rank_is_the_exact_one(x64):
     exact = lookahead.select(*given(), 4, ridge=RIDGE)
     found = lookahead.select(*given(), 4, **LANDMARKS, rank=U)

@@ -22,11 +22,17 @@ from ntk_al.lookahead.factorization import Factor, Points, covariance, factorize
 from ntk_al.lookahead.landmarks.posterior import LandmarkPosterior
 from ntk_al.lookahead.landmarks.scores import scores
 from ntk_al.lookahead.options import ScoreOptions
-from ntk_al.lookahead.padding import cut, pad
+from ntk_al.lookahead.padding import pad
 from ntk_al.lookahead.problem import Problem
 from ntk_al.types import Array, GramBlocks
 
 _log = logging.getLogger(__name__)
+
+MOST_POINTS = 8192
+"""Of more evaluation points, that many are drawn."""
+
+CHUNK = 8192
+"""How many query points are recorded at a time, so that their gradients never exist all at once."""
 
 _FEWEST = 256
 _JITTERS = (
@@ -75,65 +81,67 @@ def condition(problem: Problem, options: ScoreOptions) -> LandmarkPosterior:
             f"rank ({options.rank}) must not exceed the number of evaluation points, {len(points)}"
         )
     # The seed is fixed, so that a score is a function of its arguments.
-    order = np.random.default_rng(0).permutation(points)
-    rank = options.rank or first_rank(len(problem.residual), len(points))
-    rows = _Rows(square, options, order[:rank])
+    order = np.random.default_rng(0).permutation(points)[: max(MOST_POINTS, options.rank or 0)]
+    rank = options.rank or first_rank(len(problem.residual), len(order))
+    rows = _Rows(square, options, order, rank)
     while True:
         belief = rows.posterior(rank)
-        if options.rank is not None or rank == len(points):
+        if options.rank is not None or rank == len(order):
             break
         agreement = _agreement(belief, rows.posterior(rank // 2), options, problem.num_candidates)
         _log.info("%d landmarks: agreement %.4f with half of them", rank, agreement)
         belief = dataclasses.replace(belief, agreement=np.array(agreement, np.float32))
         if agreement >= 1 - options.tolerance:
             break
-        rank = min(2 * rank, len(points))
-        rows.append(order[len(rows.landmarks) : rank])
+        rank = min(2 * rank, len(order))
+        rows.append(rank)
     return belief
 
 
 class _Rows:
     """Rows S(P, Q) of landmarks, to which more can be appended."""
 
-    def __init__(self, square: Problem, options: ScoreOptions, landmarks: np.ndarray) -> None:
-        self._square, self._options = square, options
+    def __init__(
+        self, square: Problem, options: ScoreOptions, order: np.ndarray, rank: int
+    ) -> None:
+        """Computes the first rows; landmarks are the first of the evaluation points in order."""
+        self._square, self._options, self._order = square, options, order
         self._everywhere = sharding.everywhere(sharding.automatic(options.mesh))
-        self.landmarks = landmarks
-        num, theta = square.num_pool, self._first_blocks(landmarks)
-        self._factor = self._factorized(theta.labeled)
-        cross = jnp.asarray(self._everywhere(theta.labeled_pool))
-        logits = pad(square.pool_logits, cross.shape[1])
-        at = self._factor.at(cross, logits)
-        self._points = Points(
-            logits=cut(at.logits, num), mean=cut(at.mean, num), whitened=_columns(at.whitened, num)
-        )
+        parts = [self._first_blocks(order[:rank], chunk) for chunk in self._chunks()]
+        self._factor = self._factorized(parts[0].labeled)
+        cross = self._joined([part.labeled_pool for part in parts])
+        self._points = self._factor.at(cross, square.pool_logits)
         with float64.widest(self._points) as dtype:
-            prior = jnp.asarray(self._everywhere(theta.pool_diagonal))
-            self._prior = float64.here(cut(prior, num)).astype(dtype)
+            prior = self._joined([part.pool_diagonal for part in parts])
+            self._prior = float64.here(jnp.asarray(prior, dtype))
         self._variance = variance(self._points, self._prior)
-        of_landmarks = np.asarray(self._everywhere(theta.eval_pool))[: len(landmarks), :num]
-        self._rows = self._covariance(landmarks, of_landmarks)
+        theta = self._joined([part.eval_pool for part in parts])[:rank]
+        del parts
+        self._rows = self._covariance(order[:rank], theta)
 
-    def append(self, landmarks: np.ndarray) -> None:
-        """Adds rows of further landmarks."""
-        options = self._options
-        theta = kernels.gram(
-            self._square.network,
-            examples.take(self._square.x_pool, landmarks),
-            self._square.x_pool,
-            readout=options.readout,
-            precision=options.precision,
-            memory_budget=options.memory_budget,
-            mesh=options.mesh,
-        )
-        rows = self._covariance(landmarks, np.asarray(self._everywhere(theta)))
+    def append(self, rank: int) -> None:
+        """Adds rows until there are ``rank``."""
+        options, landmarks = self._options, self._order[len(self._rows) : rank]
+        x_landmarks = examples.take(self._square.x_pool, landmarks)
+        parts = [
+            kernels.gram(
+                self._square.network,
+                x_landmarks,
+                examples.take(self._square.x_pool, chunk),
+                readout=options.readout,
+                precision=options.precision,
+                memory_budget=options.memory_budget,
+                mesh=options.mesh,
+            )
+            for chunk in self._chunks()
+        ]
+        rows = self._covariance(landmarks, self._joined(parts))
         with float64.widest(rows):
             self._rows = jnp.concatenate([self._rows, rows])
-        self.landmarks = np.concatenate([self.landmarks, landmarks])
 
     def posterior(self, rank: int) -> LandmarkPosterior:
         """Returns the posterior with the first ``rank`` landmarks."""
-        landmarks = self.landmarks[:rank]
+        landmarks = self._order[:rank]
         with float64.widest(self._rows):
             factor = self._low_rank(self._rows[:rank], landmarks)
             remainder = jnp.maximum(self._variance - jnp.square(factor).sum(1), 0)
@@ -143,6 +151,7 @@ class _Rows:
             factor=factor,
             remainder=remainder,
             landmarks=float64.here(jnp.asarray(landmarks.astype(np.int32))),
+            points=float64.here(jnp.asarray(np.sort(self._order).astype(np.int32))),
             logits=self._points.logits,
             noise=self._factor.noise,
             ridge=self._factor.ridge,
@@ -151,12 +160,24 @@ class _Rows:
             trace_left=trace_left,
         )
 
-    def _first_blocks(self, landmarks: np.ndarray) -> GramBlocks:
+    def _chunks(self) -> list[slice]:
+        num = self._square.num_pool
+        return [slice(start, min(start + CHUNK, num)) for start in range(0, num, CHUNK)]
+
+    def _joined(self, parts: list[Array]) -> np.ndarray:
+        """Joins the columns of chunks, whose padding is cut off."""
+        sizes = [chunk.stop - chunk.start for chunk in self._chunks()]
+        whole = [np.asarray(self._everywhere(part)) for part in parts]
+        return np.concatenate(
+            [part[..., :size] for part, size in zip(whole, sizes, strict=True)], -1
+        )
+
+    def _first_blocks(self, landmarks: np.ndarray, chunk: slice) -> GramBlocks:
         square, options = self._square, self._options
         return unchecked_blocks(
             square.network,
             square.x_labeled,
-            square.x_pool,
+            examples.take(square.x_pool, chunk),
             examples.take(square.x_pool, landmarks),
             readout=options.readout,
             precision=options.precision,
@@ -203,10 +224,6 @@ def _triangular(rows: Array, landmarks: Array, jitter: Array) -> Array:
     among = (among + among.T) / 2 + jitter * jnp.eye(len(rows), dtype=rows.dtype)
     cholesky = jnp.linalg.cholesky(among)
     return jax.scipy.linalg.solve_triangular(cholesky, rows, lower=True).T
-
-
-def _columns(x: Array, num: int) -> Array:
-    return cut(x, x.shape[0], num)
 
 
 def _agreement(

@@ -32,6 +32,8 @@ class LandmarkPosterior:
       factor: F, ``[Q, r]``.
       remainder: D, what F leaves of the variances, at least 0, ``[Q]``.
       landmarks: P, rows of the query points, ``[r]``.
+      points: rows of the evaluation points, or of a uniform sample of them that holds the
+        landmarks, ``[E]``.
       logits: f(Q) of the network that was linearized, ``[Q, C]``.
       noise: λ, which is added to S_jj when point j is labeled.
       ridge: the ridge that was used.
@@ -47,6 +49,7 @@ class LandmarkPosterior:
     factor: Array
     remainder: Array
     landmarks: Array
+    points: Array
     logits: Array
     noise: Array
     ridge: Array

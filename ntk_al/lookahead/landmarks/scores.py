@@ -58,8 +58,8 @@ def scores(
       task: a key of ``TASKS``.
     """
     num_query, rank = belief.factor.shape
-    start = num_candidates or 0  # of the evaluation points
-    num_points = num_query - start
+    num_points = num_query - (num_candidates or 0)
+    points, num_drawn = belief.points, len(belief.points)
     of_candidates = slice(num_candidates)
     factor, mean, logits = (a[of_candidates] for a in (belief.factor, belief.mean, belief.logits))
     remainder = belief.remainder[of_candidates]
@@ -78,16 +78,29 @@ def scores(
         outcomes = RankOne(gain(covariance, v_of).T, mean[candidates], logits[candidates], v_of)
         return tiles.evaluate(at, outcomes, criterion=criterion, reference=reference, task=task)
 
-    points = jnp.arange(start, num_query)
     everyone = jnp.arange(len(mean))
 
-    def of_tile(candidates: Array) -> Array:
-        covariance = _product(belief.factor[start:], factor[candidates].T)
-        own = (points[:, None] == candidates) * remainder[candidates]
-        return measured(points, covariance + own, candidates)
+    @jax.vmap
+    def own_term(candidate: Array) -> Array:
+        """The criterion of a candidate with itself as the only evaluation point."""
+        covariance = variance[candidate].reshape(1, 1)
+        return measured(candidate[None], covariance, candidate[None])[0]
 
-    plain = _in_tiles(of_tile, len(mean), max(1, _TILE_BYTES // (8 * num_points)))
-    if rank >= num_points:
+    def of_tile(candidates: Array) -> Array:
+        covariance = _product(belief.factor[points], factor[candidates].T)
+        is_own = points[:, None] == candidates
+        if num_drawn == num_points:
+            return measured(points, covariance + is_own * remainder[candidates], candidates)
+        total = measured(points, covariance + is_own * remainder[candidates], candidates)
+        if num_candidates is not None:
+            return total * num_points / num_drawn
+        # The sample stands for all points but the candidate, whose own term is exact.
+        own, is_drawn = own_term(candidates), is_own.any(0)
+        others = total - is_drawn * own
+        return own + others * (num_points - 1) / (num_drawn - is_drawn)
+
+    plain = _in_tiles(of_tile, len(mean), max(1, _TILE_BYTES // (8 * num_drawn)))
+    if rank >= num_drawn:
         return plain
 
     at_landmarks = _product(belief.factor[belief.landmarks], factor.T)
@@ -103,8 +116,9 @@ def scores(
     features = jnp.stack(
         [jnp.ones_like(v), plain, spread, deviation, step * spread, step * deviation], 1
     )
-    num_others = num_points - rank - (num_candidates is None)  # a candidate's own term is exact
-    predicted = _regress(features, missed, usable) * num_others / rank
+    num_others = num_drawn - rank - (num_candidates is None)  # a candidate's own term is exact
+    all_others = num_others * num_points / num_drawn
+    predicted = _regress(features, missed, usable) * all_others / rank
     return jnp.where(usable, plain + predicted, plain)
 
 
