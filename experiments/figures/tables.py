@@ -41,7 +41,7 @@ def draw(runs: Sequence[Finished], title: str, *, against: str, unit: str) -> Dr
     figure = pages.draw_table(_COLUMNS, cells)
     notes = [
         _friedman(result),
-        _what(result, problems),
+        _what(result, problems, against),
         *comparison.about(runs, problems, methods),
         *collected.failures(runs),
     ]
@@ -100,7 +100,7 @@ def _second(pair: tuple[str, float]) -> float:
     return pair[1]
 
 
-def _what(result: Table, problems: dict[str, Curves]) -> str:
+def _what(result: Table, problems: dict[str, Curves], against: str) -> str:
     seeds = {name: len(curves.seeds) for name, curves in problems.items()}
     numbers = ", ".join(f"{name} ({number} seeds)" for name, number in seeds.items())
     paired = {
@@ -108,6 +108,7 @@ def _what(result: Table, problems: dict[str, Curves]) -> str:
         "cycle": "accuracies after each query, one a seed and cycle, which are not independent",
     }[result.unit]
     return (
-        f"{numbers}. Paired: {paired}. p values are two-sided. Detectable: the true difference "
-        "that the t test would find in 80 % of such experiments."
+        f"{numbers}. Differences: {against} minus the other. Paired: {paired}. p values are "
+        "two-sided. Detectable: the true difference that the t test would find in 80 % of such "
+        "experiments."
     )

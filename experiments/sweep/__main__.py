@@ -9,6 +9,7 @@ combinations. Killed at any moment, the same command goes on where it was.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str]) -> None:
             _list(runs, [f"--logger={name}" for name in values.logger])
             return
         held = lock.Lock(values.workdir)
+    except BrokenPipeError:
+        os._exit(141)  # who reads the list, such as head, has read enough
     except _REFUSED as error:
         sys.exit(f"error: {error}")
     stopping.install(f"the same command goes on with the cycles that are in {values.workdir}")

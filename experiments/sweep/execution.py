@@ -17,6 +17,9 @@ from typing import Any
 from . import directory
 from .grid import Run
 
+MOST_RUNS = 12
+"""Of one worker process, because what JAX keeps of each run adds up to gigabytes."""
+
 OnRecord = Callable[[Run, dict[str, Any]], None]
 
 
@@ -67,7 +70,10 @@ def execute(
         try:
             while not failed.is_set():
                 run = waiting.get_nowait()
-                if worker is None or not worker.is_alive():
+                if worker is not None and not worker.can_go_on():
+                    worker.close()
+                    worker = None
+                if worker is None:
                     workers.append(worker := _Worker())
                 reason = worker.do(run, options, on_record, digests)
                 if not failed.is_set():
@@ -94,6 +100,7 @@ class _Worker:
     """A process of ``worker``. It ends when this process does, because then its input ends."""
 
     def __init__(self) -> None:
+        self._num_runs = 0
         module = f"{__package__}.worker"
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -109,6 +116,7 @@ class _Worker:
         self, run: Run, options: Options, on_record: OnRecord, digests: dict[str, str]
     ) -> str | None:
         """Does a run, and returns why it failed, or ``None``."""
+        self._num_runs += 1
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = {
@@ -133,9 +141,9 @@ class _Worker:
             pass
         return _how_it_ended(self._process.wait())
 
-    def is_alive(self) -> bool:
-        """Returns whether the process can do another run."""
-        return self._process.poll() is None
+    def can_go_on(self) -> bool:
+        """Returns whether the process can and should do another run."""
+        return self._process.poll() is None and self._num_runs < MOST_RUNS
 
     def close(self) -> None:
         """Ends the process; what it has written is whole."""

@@ -286,3 +286,13 @@ def test_the_network_can_be_trained_by_the_campaign(begun, network):
 def test_a_strategy_that_needs_what_the_network_lacks_is_refused(begun, network):
     with pytest.raises(ValueError, match=r"strategy 'bald' cannot be used: .* has no dropout"):
         begun.next(2, network, strategy="bald")
+
+
+def test_a_whole_pool_is_scored_from_landmarks(begun, network):
+    options = {"approximation": "landmarks", "ridge": 1e-2, "most_candidates": None}
+    ids = begun.next(4, network, **options)
+    assert len({*ids} - {*begun.labels}) == 4
+    begun.tell(ids[0], 0)
+    assert ids[0] not in begun.next(4, network, **options)  # the label was absorbed
+    exact = {**options, "approximation": "none"}
+    assert begun.next(4, network, **options) == begun.next(4, network, **exact)
