@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,20 +45,8 @@ def score_points(
 
     Here ``options.predictive`` is a distribution, not a name.
     """
-    if isinstance(belief, LandmarkPosterior):  # which has no padding
-        with widest(belief):
-            scores = landmarks.scores(
-                here(belief),
-                here(options.predictive),
-                criterion=options.criterion,
-                reference=options.reference,
-                num_candidates=num_candidates,
-                task=options.task,
-            )
-        return to_default(scores)
     with widest(belief):
-        of_kind = _score_full if isinstance(belief, FullPosterior) else _score_posterior
-        scores = of_kind(
+        scores = _OF_KIND[type(belief)](
             here(belief),
             num_query,
             here(options.predictive),
@@ -131,6 +121,20 @@ def _score_full(
         reference=reference,
         task=task,
     )
+
+
+def _score_landmarks(
+    belief: LandmarkPosterior, num_query: Array, predictive: Predictive, **options: Any
+) -> Array:
+    del num_query  # this posterior is never padded
+    return landmarks.scores(belief, predictive, **options)
+
+
+_OF_KIND: dict[type, Callable[..., Array]] = {
+    Posterior: _score_posterior,
+    FullPosterior: _score_full,
+    LandmarkPosterior: _score_landmarks,
+}
 
 
 def _split(num_candidates: int | None) -> tuple[slice, slice]:
