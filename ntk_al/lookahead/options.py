@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks, sharding
@@ -101,6 +102,8 @@ class ScoreOptions:
         check_predictive(self.predictive)
         checks.one_of("approximation", self.approximation, APPROXIMATIONS)
         if self.rank is not None:
+            if not isinstance(self.rank, int | np.integer):
+                raise TypeError(f"rank must be an integer, got {self.rank!r}")
             checks.at_least("rank", self.rank, 2)
             if self.approximation == "none":
                 raise ValueError(

@@ -97,18 +97,18 @@ def score(
       UserWarning: if the network hardly fits its labels or was not trained with the squared loss.
     """
     options = ScoreOptions(
-        criterion,
-        readout,
-        reference,
-        ridge,
-        precision,
-        memory_budget,
-        mesh,
-        task,
-        predictive,
-        approximation,
-        rank,
-        tolerance,
+        criterion=criterion,
+        readout=readout,
+        reference=reference,
+        ridge=ridge,
+        precision=precision,
+        memory_budget=memory_budget,
+        mesh=mesh,
+        task=task,
+        predictive=predictive,
+        approximation=approximation,
+        rank=rank,
+        tolerance=tolerance,
     )
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":

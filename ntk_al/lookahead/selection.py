@@ -147,18 +147,18 @@ def select(
     if checks.is_traced(network, x_labeled, y_labeled, x_pool, x_eval, key):
         raise TypeError("select chooses on the host, so it cannot be jitted; jit lookahead.score")
     options = ScoreOptions(
-        criterion,
-        readout,
-        reference,
-        ridge,
-        precision,
-        memory_budget,
-        mesh,
-        task,
-        predictive,
-        approximation,
-        rank,
-        tolerance,
+        criterion=criterion,
+        readout=readout,
+        reference=reference,
+        ridge=ridge,
+        precision=precision,
+        memory_budget=memory_budget,
+        mesh=mesh,
+        task=task,
+        predictive=predictive,
+        approximation=approximation,
+        rank=rank,
+        tolerance=tolerance,
     )
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:

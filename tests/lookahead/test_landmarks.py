@@ -247,6 +247,7 @@ def test_strategies_take_landmarks(name, scheme, digits):
 WRONG = {
     "rank": ({"rank": U + 1}, ValueError, r"rank \(12\) must not exceed .* 11"),
     "alone": ({"approximation": "none", "rank": 3}, ValueError, "needs approximation='landmarks'"),
+    "half": ({"rank": 2.5}, TypeError, "rank must be an integer, got 2.5"),
     "one": ({"rank": 1}, ValueError, "rank must be a finite number of at least 2"),
     "name": ({"approximation": "nystrom"}, ValueError, "known: auto, landmarks, none"),
     "tolerance": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from typing import Any
 
 from ntk_al._utils import files
@@ -27,8 +28,14 @@ class Seen:
         try:
             with open(self._path, encoding="utf-8") as file:
                 self._stamps = {i: str(stamp) for i, stamp in json.load(file)}
-        except (FileNotFoundError, ValueError, TypeError):
-            pass  # not there, or damaged: then all are new
+        except FileNotFoundError:
+            pass  # nothing was pulled yet
+        except (ValueError, TypeError) as error:
+            warnings.warn(
+                f"{self._path} is damaged ({error}), so every annotation counts as new, also those "
+                "that were pulled before",
+                stacklevel=3,
+            )
 
     def __contains__(self, i: Id) -> bool:
         return i in self._stamps

@@ -114,6 +114,20 @@ def test_what_the_campaign_decided_later_stays_until_an_annotation_changes(
     assert campaign.labels == {ids[0]: "cat"}
 
 
+def test_if_it_is_not_known_what_was_pulled_all_counts_as_new_and_this_is_said(
+    campaign, client, project
+):
+    (i,) = campaign.next(1)
+    label_studio.push(campaign, [i], client, project)
+    answer(client, project, i, "cat")
+    label_studio.pull(campaign, client, project)
+    campaign.untell(i)
+    with open(f"{campaign.folder}/label_studio.json", "w") as file:
+        file.write("{")
+    with pytest.warns(UserWarning, match=r"label_studio.json is damaged .* counts as new"):
+        assert label_studio.pull(campaign, client, project).changed == 1
+
+
 def test_labels_without_their_annotation_and_answers_without_a_choice_are_counted(
     campaign, client, project
 ):
