@@ -14,7 +14,7 @@ from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead import ALL_LOGITS, REFERENCES
-from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from ntk_al.lookahead.criteria import CRITERIA, LABEL_CRITERIA
 from ntk_al.models import MODELS
 from ntk_al.network import PREDICTIVES, READOUTS
 from ntk_al.training import AUGMENTATIONS, LOSSES, TrainingConfig
@@ -241,7 +241,9 @@ class Config:
                 f"eval_size ({self.eval_size}) is larger than subset_size ({self.subset_size}), "
                 "the number of candidates from which evaluation points are drawn"
             )
-        self.lookahead("none")  # checks the options of look-ahead strategies
+        options = self.lookahead("none")  # checks the options of look-ahead strategies
+        for name in CRITERIA.keys() & set(self.strategy):
+            options.scoring(name)
         checks.positive("learning_rate", self.learning_rate)
         checks.rate("dropout", self.dropout)
         checks.positive("retraining_rate", self.retraining_rate)

@@ -49,6 +49,7 @@ class GramBlocks:
       labeled_eval: Θ(L, E), ``[L, E]``.
       eval_pool: Θ(E, U), ``[E, U]``.
       pool_diagonal: diag Θ(U, U), ``[U]``.
+      eval_diagonal: diag Θ(E, E), ``[E]``.
     """
 
     labeled: Array
@@ -56,6 +57,7 @@ class GramBlocks:
     labeled_eval: Array
     eval_pool: Array
     pool_diagonal: Array
+    eval_diagonal: Array
 
     @classmethod
     def square(cls, labeled: Array, labeled_query: Array, query: Array) -> GramBlocks:
@@ -69,4 +71,5 @@ class GramBlocks:
         Returns:
           Blocks with U = E = Q.
         """
-        return cls(labeled, labeled_query, labeled_query, query, query.diagonal())
+        diagonal = query.diagonal()
+        return cls(labeled, labeled_query, labeled_query, query, diagonal, diagonal)

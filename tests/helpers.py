@@ -79,13 +79,7 @@ def kernel_with_spectrum(eigenvalues, seed=0):
 def square_blocks(theta, num_labeled):
     """Blocks of one kernel over labeled points and then query points."""
     n = num_labeled
-    return GramBlocks(
-        labeled=theta[:n, :n],
-        labeled_pool=theta[:n, n:],
-        labeled_eval=theta[:n, n:],
-        eval_pool=theta[n:, n:],
-        pool_diagonal=np.diagonal(theta)[n:],
-    )
+    return GramBlocks.square(theta[:n, :n], theta[:n, n:], theta[n:, n:])
 
 
 def retrained(theta_xl, theta_ll, noise, residual, logits):
@@ -130,8 +124,9 @@ def naive_scores(
             logits[evaluation],
         )
 
-    if criterion == "variance":
-        return plain_variance_removed(theta, noise, labeled, evaluation, range(n + e, len(theta)))
+    if criterion in PLAIN_VARIANCE_CRITERIA:
+        plain = PLAIN_VARIANCE_CRITERIA[criterion]
+        return plain(theta, noise, labeled, evaluation, range(n + e, len(theta)))
     before = logits[evaluation]
     if reference == "linearized":
         before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
@@ -156,6 +151,28 @@ def plain_variance_removed(theta, noise, labeled, evaluation, candidates):
     return np.array([total(labeled) - total(np.append(labeled, j)) for j in candidates])
 
 
+def plain_information(theta, noise, labeled, evaluation, candidates):
+    """Σ_x I(y_x; y_j): entropies of each label, of the other, and of both, all given the labels."""
+
+    def entropy_of(points):
+        """½ log det of the covariance of noisy labels; each copy of a point has its own noise."""
+        a = theta[np.ix_(labeled, labeled)] + noise * np.eye(len(labeled))
+        cross = theta[np.ix_(points, labeled)]
+        prior = theta[np.ix_(points, points)] + noise * np.eye(len(points))
+        return np.linalg.slogdet(prior - cross @ np.linalg.solve(a, cross.T))[1] / 2
+
+    return np.array(
+        [
+            sum(entropy_of([x]) + entropy_of([j]) - entropy_of([x, j]) for x in evaluation)
+            for j in candidates
+        ]
+    )
+
+
+PLAIN_VARIANCE_CRITERIA = {"variance": plain_variance_removed, "epig": plain_information}
+"""Each criterion of the covariance in its plainest form."""
+
+
 def output_change(after, before):
     return np.linalg.norm(after - before, axis=1).sum()
 
@@ -169,6 +186,14 @@ PLAIN_CRITERIA = {
         -sum(p * entropy(probabilities(after(y))).sum() for y, p in enumerate(probabilities(f)))
     ),
     "flips": lambda after, before, f: (after(f.argmax()).argmax(1) != before.argmax(1)).sum(),
+    "brier": lambda after, before, f: sum(
+        p * ((probabilities(after(y)) - probabilities(before)) ** 2).sum()
+        for y, p in enumerate(probabilities(f))
+    ),
+    "log_score": lambda after, before, f: sum(
+        p * relative_entropy(probabilities(after(y)), probabilities(before))
+        for y, p in enumerate(probabilities(f))
+    ),
 }
 """Each criterion of labels in its plainest form: outputs after, outputs before, f(x_j)."""
 
@@ -187,3 +212,7 @@ def softmax(logits):
 
 def entropy(p):
     return -(p * np.log(p)).sum(-1)
+
+
+def relative_entropy(p, q):
+    return (p * np.log(p / q)).sum()

@@ -46,10 +46,19 @@ class LookaheadOptions(ScoreOptions):
         if self.criterion not in LABEL_CRITERIA:
             raise ValueError(
                 f"criterion={self.criterion!r} does not depend on labels, so no strategy takes it; "
-                "the strategy ev_gp is that criterion in greedy batches"
+                "the strategies ev_gp (variance, in greedy batches) and epig are such criteria"
             )
         if self.task != "classification":
             raise ValueError(
                 f"strategies query class ids, so they do not take task={self.task!r}; "
                 "lookahead.score does"
             )
+
+    def scoring(self, criterion: str) -> ScoreOptions:
+        """Returns the options of a score by another criterion, which need not depend on labels.
+
+        Raises:
+          ValueError: if the criterion is unknown or does not fit the other options.
+        """
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(ScoreOptions)}
+        return ScoreOptions(**{**shared, "criterion": criterion})

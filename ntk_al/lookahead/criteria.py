@@ -29,12 +29,15 @@ class Evaluation:
       offset: mean − f, ``[E, C]``; ``None`` if changes are measured from the mean itself.
       weight: 1 for a point and 0 for padding, ``[E]``; ``None`` if there is no padding.
       predictive: p(y | x) as a function of the outputs.
+      variance: S(x, x) + λ, the variance of a label of each point, ``[E]``, or ``[E, C, C]`` if
+        every pair of classes has its own kernel; ``None`` if no Gaussian process predicts it.
     """
 
     mean: Array
     offset: Array | None
     weight: Array | None = None
     predictive: Predictive = SOFTMAX
+    variance: Array | None = None
 
     @property
     def reference(self) -> Array:
@@ -68,6 +71,10 @@ class GaussianOutcome(Outcome, Protocol):
 
     def variance_removed(self) -> Array:
         """By how much any label lowers the variance, summed over points, averaged over outputs."""
+        ...
+
+    def information(self, evaluation: Evaluation) -> Array:
+        """Σ_x I(y_x; y_j) in nats, what a label tells of other labels, averaged over outputs."""
         ...
 
 
@@ -141,6 +148,28 @@ def flipped(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
     return (after.argmax(1) != evaluation.reference.argmax(1)).sum().astype(after.dtype)
 
 
+def brier(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
+    """Σ_x ‖p⁺(· | x) − p(· | x)‖₂², by how much p⁺ expects to beat p in the Brier score.
+
+    It is the Bregman divergence of that score. Tan, Du and Buntine 2021, "Diversity enhanced active
+    learning with strictly proper scoring rules" (NeurIPS), whose ensemble is here the look-ahead.
+    """
+    p = evaluation.predictive.probabilities(evaluation.reference)
+    after = evaluation.predictive.probabilities(outcome.after(evaluation, label))
+    return jnp.square(after - p).sum()
+
+
+def log_score(evaluation: Evaluation, outcome: Outcome, label: Array) -> Array:
+    """Σ_x KL(p⁺(· | x) ‖ p(· | x)), by how much p⁺ expects to beat p in the log score.
+
+    See ``brier``. If p were the mean of p⁺ over labels, as with exact Bayesian updates, then the
+    expectation of this over labels would rank candidates as that of ``negative_entropy``.
+    """
+    log_p = evaluation.predictive.log_probabilities(evaluation.reference)
+    log_after = evaluation.predictive.log_probabilities(outcome.after(evaluation, label))
+    return (jnp.exp(log_after) * (log_after - log_p)).sum()
+
+
 def variance(evaluation: Evaluation, outcome: GaussianOutcome) -> Array:
     """Σ_x S(x, x_j)² / (S_jj + λ), by how much a label lowers the variance at the points x.
 
@@ -152,13 +181,31 @@ def variance(evaluation: Evaluation, outcome: GaussianOutcome) -> Array:
     return outcome.variance_removed()
 
 
+def information_gain(evaluation: Evaluation, outcome: GaussianOutcome) -> Array:
+    """−½ Σ_x log(1 − ρ(x, x_j)²), the expected predictive information gain (EPIG) in nats.
+
+    ρ is the correlation of labels of x and of x_j. Like ``variance``, it depends neither on labels
+    nor on the reference, but it counts every evaluation point by its own variance: a point that is
+    nearly known already can be told as much of as another. Bickford Smith, Kirsch, Farquhar, Gal,
+    Foster and Rainforth 2023, "Prediction-oriented Bayesian active learning" (AISTATS), Eq. 5, for
+    a Gaussian process; MM-ITL of Hübotter, Sukhija, Treven, As and Krause 2024, "Transductive
+    active learning: theory and applications" (NeurIPS), up to the noise of the label of x.
+    """
+    return outcome.information(evaluation)
+
+
 LABEL_CRITERIA: dict[str, Criterion] = {
     "mlmoc": Criterion(output_change, expected=False),  # most likely model output change
     "emoc": Criterion(output_change, expected=True),  # expected model output change
     "eer": Criterion(negative_entropy, expected=True),  # expected error reduction
     "flips": Criterion(flipped, expected=False),
+    "brier": Criterion(brier, expected=True),
+    "log_score": Criterion(log_score, expected=True),
 }
 """Criteria that measure the outputs after a class label, by name."""
 
-CRITERIA: dict[str, Rule] = {**LABEL_CRITERIA, "variance": variance}
+VARIANCE_CRITERIA: dict[str, Rule] = {"variance": variance, "epig": information_gain}
+"""Criteria that depend on the covariance alone, by name; they fit every task."""
+
+CRITERIA: dict[str, Rule] = {**LABEL_CRITERIA, **VARIANCE_CRITERIA}
 """All criteria for classes by name."""

@@ -105,7 +105,8 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
         cross = everywhere(theta.labeled_eval)
         evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
         num_evaluation = len(problem.eval_logits)
-    known = (evaluation, pool, factor.noise, options.predictive)
+    diagonal = everywhere(theta.eval_diagonal)
+    known = (evaluation, pool, factor.noise, options.predictive, diagonal)
     if mesh is not None:
         known = jax.tree.map(np.asarray, known)  # the same on every host
     with widest(known, theta):

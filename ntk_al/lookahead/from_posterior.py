@@ -72,9 +72,9 @@ def _score_posterior(
     belief = to_default(belief)
     of_candidates, of_evaluation = _split(num_candidates)
     s, mean, logits = belief.covariance, belief.mean, belief.logits
-    prior = jnp.broadcast_to(belief.prior, len(mean))[of_candidates]
-    variance = posterior.label_variance(jnp.diagonal(s)[of_candidates], belief.noise, prior)
-    gain = posterior.gain(s[of_evaluation, of_candidates], variance)
+    prior = jnp.broadcast_to(belief.prior, len(mean))
+    variance = posterior.label_variance(jnp.diagonal(s), belief.noise, prior)
+    gain = posterior.gain(s[of_evaluation, of_candidates], variance[of_candidates])
     weight = (jnp.arange(len(mean)) < num_query).astype(mean.dtype)
     return tiles.evaluate(
         Evaluation(
@@ -82,12 +82,13 @@ def _score_posterior(
             (mean - logits)[of_evaluation],
             weight[of_evaluation],
             predictive,
+            variance[of_evaluation],
         ),
         RankOne(
             gain.T,
             mean[of_candidates],
             logits[of_candidates],
-            variance,
+            variance[of_candidates],
         ),
         criterion=criterion,
         reference=reference,
@@ -112,11 +113,16 @@ def _score_full(
     s, mean, logits = belief.covariance, belief.mean, belief.logits
     prior = jnp.broadcast_to(belief.flat.prior, mean.size).reshape(mean.shape)[of_candidates]
     gain = full_posterior.gain(s[:, :, of_candidates], belief.noise, prior)[:, of_evaluation]
-    own = jnp.einsum("jcjd->jcd", s[of_candidates, :, of_candidates])
+    own = jnp.einsum("jcjd->jcd", s)
     variance = own + belief.noise * jnp.eye(own.shape[1], dtype=own.dtype)[None]
     return tiles.evaluate(
-        Evaluation(mean[of_evaluation], (mean - logits)[of_evaluation], predictive=predictive),
-        RankC(gain, mean[of_candidates], logits[of_candidates], variance),
+        Evaluation(
+            mean[of_evaluation],
+            (mean - logits)[of_evaluation],
+            predictive=predictive,
+            variance=variance[of_evaluation],
+        ),
+        RankC(gain, mean[of_candidates], logits[of_candidates], variance[of_candidates]),
         criterion=criterion,
         reference=reference,
         task=task,

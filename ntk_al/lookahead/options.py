@@ -65,9 +65,9 @@ class ScoreOptions:
     Raises:
       TypeError: if the ridge or the budget is not a number, or ``predictive`` is neither a name nor
         a ``Predictive``.
-      ValueError: if a name is unknown, the criterion does not fit the task, a number is out of
-        range, the mesh does not have exactly one axis named ``pool``, or ``"all_logits"`` is
-        combined with an option that it does not support.
+      ValueError: if a name is unknown, the criterion does not fit the task or ``predictive``, a
+        number is out of range, the mesh does not have exactly one axis named ``pool``, or
+        ``"all_logits"`` is combined with an option that it does not support.
     """
 
     criterion: str = "mlmoc"
@@ -100,6 +100,14 @@ class ScoreOptions:
             checks.positive("memory_budget", self.memory_budget)
         sharding.check(self.mesh)
         check_predictive(self.predictive)
+        chosen = self.predictive
+        on_simplex = chosen.simplex if isinstance(chosen, Predictive) else chosen == "simplex"
+        if self.criterion == "log_score" and on_simplex:
+            raise ValueError(
+                "criterion='log_score' needs probabilities above zero, which predictive='simplex' "
+                "does not give: the log score of a class with probability zero is infinite. Use "
+                "predictive='calibrated', or criterion='brier'"
+            )
         checks.one_of("approximation", self.approximation, APPROXIMATIONS)
         if self.rank is not None:
             if not isinstance(self.rank, int | np.integer):

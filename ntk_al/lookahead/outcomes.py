@@ -61,6 +61,13 @@ class RankOne:
         """Σ_x w(x, j) S(x, x_j), the same for every output."""
         return self.variance * jnp.square(self.gain).sum()
 
+    def information(self, evaluation: Evaluation) -> Array:
+        """−½ Σ_x log(1 − ρ²) with ρ² = w(x, j)² (S_jj + λ) / (S_xx + λ), for each output."""
+        v = _variance(evaluation)
+        positive = v > 0
+        explained = self.variance * jnp.square(self.gain) / jnp.where(positive, v, 1)
+        return -jnp.log1p(-_less_than_one(jnp.where(positive, explained, 0))).sum() / 2
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +106,18 @@ class RankC:
         """Σ_x tr W(x, j) S(x_j, x) / C."""
         return jnp.einsum("xcc->", self._spread()) / len(self.mean)
 
+    def information(self, evaluation: Evaluation) -> Array:
+        """−½ Σ_x log det(I − V_x⁻¹ W V_j Wᵀ) / C with V = S + λI, ``[C, C]``, by whitening."""
+        values, axes = jnp.linalg.eigh(_variance(evaluation))
+        positive = values > 0
+        scale = jnp.where(positive, jax.lax.rsqrt(jnp.where(positive, values, 1)), 0)
+        whitening = axes * scale[:, None]
+        explained = jnp.einsum(
+            "xca,xcd,xdb->xab", whitening, self._spread(), whitening, precision=_HIGHEST
+        )
+        squared_correlations = _less_than_one(jnp.linalg.eigvalsh(explained))
+        return -jnp.log1p(-squared_correlations).sum() / (2 * len(self.mean))
+
     def _spread(self) -> Array:
         """W (S_jj + λI) Wᵀ at every evaluation point, ``[E, C, C]``."""
         return jnp.einsum(
@@ -127,6 +146,18 @@ class Retrained:
     def output_change(self, evaluation: Evaluation, label: Array) -> Array:
         """Σ_x ‖f⁺(x) − f(x)‖₂."""
         return _total_change(self, evaluation, label)
+
+
+def _variance(evaluation: Evaluation) -> Array:
+    if evaluation.variance is None:
+        raise ValueError("the evaluation points have no variance, without which there is no epig")
+    return evaluation.variance
+
+
+def _less_than_one(squared_correlations: Array) -> Array:
+    """Undoes rounding, by which a copy of a candidate could be known better than exactly."""
+    largest = 1 - jnp.finfo(squared_correlations.dtype).eps
+    return jnp.clip(squared_correlations, 0, largest)
 
 
 def _step(mean: Array, label: Array) -> Array:

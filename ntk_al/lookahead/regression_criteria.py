@@ -7,7 +7,7 @@ criterion, write a function of the evaluation points and an outcome, and add a r
 
 from __future__ import annotations
 
-from ntk_al.lookahead.criteria import Evaluation, GaussianOutcome, Rule, variance
+from ntk_al.lookahead.criteria import VARIANCE_CRITERIA, Evaluation, GaussianOutcome, Rule
 from ntk_al.types import Array
 
 
@@ -20,5 +20,5 @@ def expected_output_change(evaluation: Evaluation, outcome: GaussianOutcome) -> 
     return outcome.expected_output_change(evaluation)
 
 
-REGRESSION_CRITERIA: dict[str, Rule] = {"emoc": expected_output_change, "variance": variance}
+REGRESSION_CRITERIA: dict[str, Rule] = {"emoc": expected_output_change, **VARIANCE_CRITERIA}
 """All criteria for regression by name."""

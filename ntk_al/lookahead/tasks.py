@@ -94,8 +94,13 @@ def _as_two_logits(
     if evaluation.offset is not None:
         half = evaluation.offset / 2
         offset = jnp.concatenate([-half, half], -1)
+    of_points = evaluation.variance
+    if of_points is not None:
+        of_points = (of_points if of_points.ndim == 1 else of_points[:, 0, 0]) / 4
     return (
-        Evaluation(two_logits(evaluation.mean), offset, evaluation.weight, evaluation.predictive),
+        dataclasses.replace(
+            evaluation, mean=two_logits(evaluation.mean), offset=offset, variance=of_points
+        ),
         RankOne(gain, two_logits(candidates.mean), two_logits(candidates.logits), variance / 4),
     )
 

@@ -28,6 +28,7 @@ def score_candidates(
     pool: Points,
     noise: Array,
     predictive: Predictive,
+    eval_diagonal: Array,
     theta: Array,
     diagonal: Array,
     num_evaluation: Array,
@@ -44,6 +45,7 @@ def score_candidates(
       pool: the posterior at the candidates.
       noise: λ.
       predictive: p(y | x) as a function of the outputs.
+      eval_diagonal: diag Θ(E, E), ``[E]``.
       theta: Θ(E, U), ``[E, U]``.
       diagonal: diag Θ(U, U), ``[U]``.
       num_evaluation: how many evaluation points there are; the others are padding.
@@ -53,19 +55,24 @@ def score_candidates(
       mesh: devices that share the candidates; ``None`` means one device.
     """
     wide = evaluation.mean.dtype
+
+    def label_variance(points: Points, prior: Array) -> Array:
+        of_points = factorization.variance(points, prior)
+        return posterior.label_variance(of_points, noise, prior.astype(wide))
+
     before = Evaluation(
         evaluation.mean,
         evaluation.mean - evaluation.logits,
         (jnp.arange(len(evaluation.mean)) < num_evaluation).astype(wide),
         predictive,
+        label_variance(evaluation, eval_diagonal),
     )
 
     def of_share(pool: Points, theta: Array, diagonal: Array) -> Array:
         num_candidates = len(pool.mean)
         size = max(1, _TILE_BYTES // (wide.itemsize * len(evaluation.mean)))
         size = min(size, num_candidates)
-        variance = factorization.variance(pool, diagonal)
-        variance = posterior.label_variance(variance, noise, diagonal.astype(wide))
+        variance = label_variance(pool, diagonal)
 
         def of_tile(tile: Array, scores: Array) -> Array:
             # The last tile overlaps the one before it, so that all tiles have the same shape.

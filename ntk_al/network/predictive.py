@@ -67,6 +67,14 @@ class Predictive:
         weights = xp.exp(_shifted(outputs, self.temperature))
         return weights / weights.sum(-1, keepdims=True)
 
+    def log_probabilities(self, outputs: ArrayLike) -> Array:
+        """Computes log p(y | x), ``[..., C]``; −inf where ``simplex`` makes p zero."""
+        xp = array_library.of(outputs)
+        if self.simplex:
+            return xp.log(nearest_in_simplex(outputs))
+        shifted = _shifted(outputs, self.temperature)
+        return shifted - xp.log(xp.exp(shifted).sum(-1, keepdims=True))
+
     def entropy(self, outputs: ArrayLike) -> Array:
         """Computes the entropy of p(y | x) in nats, ``[...]``, from outputs ``[..., C]``."""
         xp = array_library.of(outputs)

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from ntk_al import lookahead, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
 from ntk_al.adapters.skactiveml import LookAheadSampling, NetworkClassifier
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype(np.float32)
@@ -38,7 +39,7 @@ def network():
     return train(None, X, None, 3)
 
 
-@pytest.mark.parametrize("criterion", ["mlmoc", "emoc", "eer", "flips"])
+@pytest.mark.parametrize("criterion", LABEL_CRITERIA)
 def test_utilities_are_the_scores_of_the_look_ahead(criterion, network):
     strategy = LookAheadSampling(criterion, {"ridge": 1e-2}, random_state=0)
     (chosen,), (utilities,) = strategy.query(X, Y, classifier(), return_utilities=True)

@@ -32,6 +32,25 @@ def test_a_name_scores_as_the_distribution_it_stands_for(criterion):
     assert np.abs(scores[0] - scores[1]).max() > 1e-4 < np.abs(scores[0] - scores[2]).max()
 
 
+def test_log_probabilities_are_the_logarithms_of_the_probabilities():
+    outputs = 3 * np.random.default_rng(0).normal(size=(5, 4))
+    for predictive in (Predictive(), Predictive(temperature=0.2)):
+        np.testing.assert_allclose(
+            predictive.log_probabilities(outputs), np.log(predictive.probabilities(outputs))
+        )
+    far = np.array([[0.0, -2000.0]])
+    np.testing.assert_array_equal(Predictive().log_probabilities(far), far)
+
+
+@pytest.mark.parametrize("predictive", ["simplex", Predictive(simplex=True)])
+def test_the_log_score_refuses_probabilities_that_can_be_zero(predictive):
+    with pytest.raises(ValueError, match=r"'log_score' needs probabilities above zero.*'brier'"):
+        score(criterion="log_score", predictive=predictive)
+    with pytest.raises(ValueError, match="'log_score' needs probabilities above zero"):
+        lookahead.score_posterior(belief(), criterion="log_score", predictive=predictive)
+    assert np.isfinite(score(criterion="brier", predictive=predictive)).all()
+
+
 @pytest.mark.parametrize("criterion", ["mlmoc", "flips", "variance"])
 def test_a_criterion_that_weighs_by_no_probability_does_not_depend_on_them(criterion):
     np.testing.assert_array_equal(

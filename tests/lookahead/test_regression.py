@@ -206,7 +206,9 @@ def test_variance_ranks_as_the_strategy_ev_gp(with_eval):
 @pytest.mark.parametrize("criterion", ["mlmoc", "eer", "flips"])
 @pytest.mark.quick
 def test_criteria_about_classes_are_refused_by_name(criterion):
-    with pytest.raises(ValueError, match=f"'{criterion}' is about classes.*do: emoc, variance"):
+    with pytest.raises(
+        ValueError, match=f"'{criterion}' is about classes.*do: emoc, epig, variance"
+    ):
         score(network(1, np.float32), *sets(1, np.float32)[:3], criterion=criterion)
 
 
@@ -241,5 +243,5 @@ def test_a_network_that_explains_less_than_half_of_the_spread_is_warned_of(recwa
 
 
 def test_a_criterion_without_labels_is_no_option_of_a_strategy():
-    with pytest.raises(ValueError, match=r"does not depend on labels.*the strategy ev_gp"):
+    with pytest.raises(ValueError, match=r"does not depend on labels.*the strategies ev_gp"):
         LookaheadOptions(criterion="variance")

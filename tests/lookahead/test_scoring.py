@@ -358,7 +358,7 @@ def test_arguments_of_the_wrong_type_are_refused(message):
     [
         (
             {"criterion": "mlmco"},
-            "unknown criterion 'mlmco'; known: eer, emoc, flips, mlmoc, variance",
+            "unknown criterion 'mlmco'; known: brier, eer, emoc, epig, flips, log_score, mlmoc",
         ),
         ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
         ({"reference": "f"}, "known: linearized, network"),

@@ -55,7 +55,7 @@ STRATEGIES: dict[str, Strategy] = {
     "maxherding": jointly(maxherding, needs=_FEATURES),
     "uherding": jointly(uherding, needs=_FEATURES),
     # Look-ahead.
-    **{name: label_aware(of_criterion(name)) for name in LABEL_CRITERIA},
+    **{name: label_aware(of_criterion(name)) for name in (*LABEL_CRITERIA, "epig")},
     "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
     "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),

@@ -1,4 +1,4 @@
-"""MLMOC, EMOC, EER and flips: the criteria of ``lookahead`` as strategies."""
+"""The criteria of ``lookahead`` as strategies."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def of_criterion(name: str) -> Utility:
     ``lookahead.score_posterior``, with a posterior that absorbs one label after another.
 
     Args:
-      name: a key of ``lookahead.criteria.LABEL_CRITERIA``.
+      name: a key of ``lookahead.CRITERIA``.
     """
 
     def utility(key: Array, candidates: CandidateSet) -> Utilities:
         del key
-        options = dataclasses.replace(candidates.options, criterion=name)
+        options = candidates.options.scoring(name)
         if needed(name, options.task):
             options = dataclasses.replace(options, predictive=candidates.predictive)
         if candidates.knows_posterior or candidates.observed or candidates.needs_posterior:

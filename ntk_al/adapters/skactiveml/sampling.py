@@ -26,7 +26,8 @@ class LookAheadSampling(SingleAnnotatorPoolQueryStrategy):
     choice is random.
 
     Args:
-      criterion: how a change becomes a utility: ``"mlmoc"``, ``"emoc"``, ``"eer"`` or ``"flips"``.
+      criterion: how a change becomes a utility: a criterion that depends on labels, such as
+        ``"mlmoc"``, ``"emoc"`` or ``"eer"``.
       options: further options of the look-ahead by name, see ``acquisition.LookaheadOptions``.
       missing_label: what stands for a missing label.
       random_state: breaks ties.

@@ -71,13 +71,7 @@ def full_blocks(
     rows = _rows(network, {"x_labeled": x_labeled, "x_query": x_query}, memory_budget)
     labeled, query = rows["x_labeled"], rows["x_query"]
     labeled_query, query_query = _product(labeled, query), _finite(_product(query, query))
-    return GramBlocks(
-        labeled=_finite(_product(labeled, labeled)),
-        labeled_pool=labeled_query,
-        labeled_eval=labeled_query,
-        eval_pool=query_query,
-        pool_diagonal=query_query.diagonal(),
-    )
+    return GramBlocks.square(_finite(_product(labeled, labeled)), labeled_query, query_query)
 
 
 def full_diagonal(network: Network, x: PyTree) -> Array:

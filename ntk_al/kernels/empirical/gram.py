@@ -171,7 +171,7 @@ def unchecked_blocks(
         network,
         sets,
         pairs,
-        diagonals=() if x_eval is None else (1,),
+        diagonals=() if x_eval is None else (1, 2),
         readout=readout,
         precision=precision,
         memory_budget=memory_budget,
@@ -185,6 +185,7 @@ def unchecked_blocks(
         labeled_eval=theta[-2],
         eval_pool=theta[-1],
         pool_diagonal=norms[0] if norms else theta[-1].diagonal(),
+        eval_diagonal=norms[1] if norms else theta[-1].diagonal(),
     )
 
 

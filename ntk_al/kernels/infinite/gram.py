@@ -131,13 +131,7 @@ def infinite_blocks(
     x = np.concatenate([np.asarray(x_labeled), np.asarray(x_pool)])
     theta = infinite_gram(module, x, head=head, kind=kind, memory_budget=memory_budget)
     cross, pool = theta[:num_labeled, num_labeled:], theta[num_labeled:, num_labeled:]
-    return GramBlocks(
-        labeled=theta[:num_labeled, :num_labeled],
-        labeled_pool=cross,
-        labeled_eval=cross,
-        eval_pool=pool,
-        pool_diagonal=jnp.diagonal(pool),
-    )
+    return GramBlocks.square(theta[:num_labeled, :num_labeled], cross, pool)
 
 
 def choose_head(num_rows: int, num_columns: int | None, example_shape: tuple[int, ...]) -> str:

@@ -63,8 +63,9 @@ def scores(
     of_candidates = slice(num_candidates)
     factor, mean, logits = (a[of_candidates] for a in (belief.factor, belief.mean, belief.logits))
     remainder = belief.remainder[of_candidates]
-    variance = jnp.square(factor).sum(1) + remainder
-    v = label_variance(variance, belief.noise, belief.prior[of_candidates].astype(variance.dtype))
+    variance = belief.variance
+    v_of_all = label_variance(variance, belief.noise, belief.prior.astype(variance.dtype))
+    variance, v = variance[of_candidates], v_of_all[of_candidates]
 
     def measured(rows: Array, covariance: Array, candidates: Array) -> Array:
         """The criterion of some candidates, with some query points as evaluation points."""
@@ -73,6 +74,7 @@ def scores(
             belief.offset[rows],
             jnp.ones(len(rows), variance.dtype),
             predictive,
+            v_of_all[rows],
         )
         v_of = v[candidates]
         outcomes = RankOne(gain(covariance, v_of).T, mean[candidates], logits[candidates], v_of)
