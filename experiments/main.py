@@ -19,7 +19,7 @@ from ntk_al._utils import extras
 from ntk_al.training import DivergedError
 
 try:
-    with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
+    with extras.needed("experiments need", "absl-py and matplotlib", extra="experiments"):
         import matplotlib  # noqa: F401  a missing library should fail now, not after a run
         from absl import app, flags
 

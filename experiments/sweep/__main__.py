@@ -21,7 +21,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 from ntk_al._utils import extras
 
 try:
-    with extras.needed("experiments need", "absl-py, matplotlib and tqdm", extra="experiments"):
+    with extras.needed("experiments need", "absl-py and matplotlib", extra="experiments"):
         from absl import app, flags
 
         from .. import command_line, compiled, lock, loggers, records

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import checks, examples
+from ntk_al._utils import checks, examples, progress
 from ntk_al.types import Array, ArrayLike, PyTree
 
 
@@ -72,11 +72,14 @@ def map_batches(
       [0.0, 2.0, 4.0]
     """
     num_rows = examples.count(arrays)
+    batch_size = batch_size or default_size()
     rows = []
-    for repeated, batch in split(batch_size or default_size(), *arrays):
-        part: ArrayLike = function(*batch)
-        # Parts are joined on the host, because slices of every new length would be compiled. Under
-        # jit, the function may return tracers whatever its arguments are.
-        part = part if checks.is_traced(part) else np.asarray(part)
-        rows.append(part[repeated:][:num_rows])
+    with progress.shown("network", math.ceil(num_rows / batch_size)) as advance:
+        for repeated, batch in split(batch_size, *arrays):
+            part: ArrayLike = function(*batch)
+            # Parts are joined on the host, because slices of every new length would be compiled.
+            # Under jit, the function may return tracers whatever its arguments are.
+            part = part if checks.is_traced(part) else np.asarray(part)
+            rows.append(part[repeated:][:num_rows])
+            advance()
     return jnp.concatenate(rows) if checks.is_traced(rows) else jax.device_put(np.concatenate(rows))

@@ -6,14 +6,18 @@ known yet.
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ntk_al.types import Array, ArrayLike
+
+_PART_BYTES = 64 * 2**20
 
 
 def is_traced(*trees: object) -> bool:
@@ -91,13 +95,29 @@ def finite(name: str, x: ArrayLike, *, hint: str = "") -> None:
     if not on_host and bool(jnp.isfinite(x).all()):
         return
     # On the host nothing is compiled for the shape.
-    bad = ~np.isfinite(np.asarray(x))
-    if bad.any():
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
+    num_bad, first = 0, tuple[int, ...]()
+    for start, part in _parts(np.asarray(x) if isinstance(x, jax.Array) else x):
+        bad = ~np.isfinite(part)
+        if bad.any():
+            if not num_bad:
+                index = [int(i) for i in np.argwhere(bad)[0]]
+                first = (start + index[0], *index[1:]) if index else ()
+            num_bad += int(bad.sum())
+    if num_bad:
         raise ValueError(
-            f"{name} has {int(bad.sum())} NaN or infinite entries, the first at index {first}. "
-            + hint
+            f"{name} has {num_bad} NaN or infinite entries, the first at index {first}. " + hint
         )
+
+
+def _parts(x: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of an array, which may lie in a file, in parts; each with its first row's number."""
+    if x.ndim == 0 or len(x) == 0:
+        yield 0, np.asarray(x)
+        return
+    of_row = x.dtype.itemsize * math.prod(x.shape[1:])
+    step = max(1, _PART_BYTES // max(1, of_row))
+    for start in range(0, len(x), step):
+        yield start, np.asarray(x[start : start + step])
 
 
 def key(name: str, key: object) -> None:

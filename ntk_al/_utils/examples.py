@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks
+from ntk_al._utils.lazy_array import Joined, LazyArray
 from ntk_al.types import ArrayLike, PyTree
 
 Rows = slice | np.ndarray | list[int]
@@ -28,9 +29,11 @@ def take(x: PyTree, rows: Rows) -> PyTree:
 
 
 def stack(parts: Sequence[PyTree]) -> PyTree:
-    """Joins batches of examples; on the host if all of them are there."""
+    """Joins batches of examples; on the host if all of them are there, and unread if any is."""
 
-    def joined(*arrays: ArrayLike) -> ArrayLike:
+    def joined(*arrays: ArrayLike) -> ArrayLike | LazyArray:
+        if any(isinstance(a, LazyArray | np.memmap) for a in arrays):
+            return Joined(arrays)
         on_host = all(isinstance(a, np.ndarray) for a in arrays)
         return np.concatenate(arrays) if on_host else jnp.concatenate(arrays)
 
@@ -43,11 +46,17 @@ def fill(x: PyTree, size: int) -> PyTree:
     if missing <= 0:
         return x
 
-    def filled(a: ArrayLike) -> ArrayLike:
+    def filled(a: ArrayLike | LazyArray) -> ArrayLike:
+        a = a[:] if isinstance(a, LazyArray) else a
         xp = np if isinstance(a, np.ndarray) else jnp
         return xp.concatenate([a, xp.broadcast_to(a[-1:], (missing, *a.shape[1:]))])
 
     return jax.tree.map(filled, x)
+
+
+def read(x: PyTree) -> PyTree:
+    """Reads examples that have not been read yet."""
+    return jax.tree.map(lambda a: a[:] if isinstance(a, LazyArray) else a, x)
 
 
 def shapes(x: PyTree, num: int | None = None) -> PyTree:
@@ -79,7 +88,9 @@ def on_devices(x: PyTree) -> PyTree:
 def on_host(x: PyTree) -> PyTree:
     """Copies examples to the host, unless they are traced: there, slices compile nothing."""
 
-    def copied(a: ArrayLike) -> ArrayLike:
+    def copied(a: ArrayLike | LazyArray) -> ArrayLike | LazyArray:
+        if isinstance(a, LazyArray):
+            return a
         is_key = jnp.issubdtype(a.dtype, jax.dtypes.prng_key)  # NumPy has no PRNG keys
         return a if is_key else np.asarray(a)
 

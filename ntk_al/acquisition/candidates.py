@@ -225,7 +225,7 @@ class CandidateSet:
     @property
     def x_known(self) -> np.ndarray:
         """All labeled inputs, ``[L, ...]``; those labeled within this query come last."""
-        return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x)[self.observed_rows]])
+        return np.concatenate([np.asarray(self.x_labeled), np.asarray(self.x[self.observed_rows])])
 
     @property
     def y_known(self) -> np.ndarray:

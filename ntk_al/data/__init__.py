@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ntk_al._utils import checks
+from ntk_al._utils.lazy_array import LazyArray
 from ntk_al.data.dataset import Dataset, Source
 from ntk_al.data.digits import digits
 from ntk_al.data.npz import load_npz
@@ -68,4 +69,4 @@ def prepare(name: str, data_dir: str | None = None) -> None:
     source.prepare(os.path.expanduser(data_dir) if data_dir else None)
 
 
-__all__ = ["DATASETS", "Dataset", "load", "load_npz", "prepare"]
+__all__ = ["DATASETS", "Dataset", "LazyArray", "load", "load_npz", "prepare"]

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ntk_al._utils.lazy_array import LazyArray
 from ntk_al.acquisition import CandidateSet, LookaheadOptions
 from ntk_al.labeling.cache import Cache, digest
 from ntk_al.labeling.sources import Source
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.network import Network
+
+_MOST_BYTES = 2**30  # of candidates that are held in memory
 
 Labels = Mapping[int, int]
 """The class of each labeled row, in the order in which the labels were given."""
@@ -184,8 +187,32 @@ class Queries:
             network=network,
             x_labeled=self._source.take(np.array([*base], np.int64)),
             y_labeled=np.array([*base.values()], np.int32),
-            x=self._source.take(rows),
+            x=self._candidates(rows),
             ids=rows,
             options=options,
         )
         return Query(start, dict(base), key)
+
+    def _candidates(self, rows: np.ndarray) -> np.ndarray | LazyArray:
+        """Returns the inputs of candidates; many of them are read whenever they are needed."""
+        num_bytes = self._source.take(rows[:1]).nbytes * len(rows)
+        if num_bytes <= _MOST_BYTES:
+            return self._source.take(rows)
+        return LazyArray(_Rows(self._source, rows))
+
+
+class _Rows:
+    """Some rows of a pool, as a source of examples."""
+
+    def __init__(self, source: Source, rows: np.ndarray) -> None:
+        self._source = source
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self._source.take(self._rows[[number]])[0]
+
+    def __getitems__(self, numbers: list[int]) -> np.ndarray:
+        return self._source.take(self._rows[numbers])

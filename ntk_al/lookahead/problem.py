@@ -85,6 +85,7 @@ def check_inputs(
         raise TypeError(
             f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
         )
+    x_labeled = examples.read(x_labeled)
     sets = {"x_labeled": x_labeled, "x_pool": x_pool}
     if x_eval is not None:
         sets["x_eval"] = x_eval

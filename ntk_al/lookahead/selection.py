@@ -163,7 +163,7 @@ def select(
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:
         checks.key("key", key)
-    examples.check("x_pool", x_pool)
+    examples.check_structure("x_pool", x_pool)
     num_pool = examples.count(x_pool)
     _check_number(k, num_pool)
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_al import Network, lookahead, models, training
+from ntk_al import Network, labeling, lookahead, models, training
 from ntk_al.acquisition import STRATEGIES
+from ntk_al.labeling import query
 from tests.labeling.conftest import D, N
 
 OPTIONS = {"batch_mode": "top_k", "ridge": 1e-2}
@@ -286,6 +287,17 @@ def test_the_network_can_be_trained_by_the_campaign(begun, network):
 def test_a_strategy_that_needs_what_the_network_lacks_is_refused(begun, network):
     with pytest.raises(ValueError, match=r"strategy 'bald' cannot be used: .* has no dropout"):
         begun.next(2, network, strategy="bald")
+
+
+@pytest.mark.parametrize("strategy", ["mlmoc", "entropy", "coreset", "badge", "residual"])
+def test_candidates_that_would_fill_the_memory_are_read_when_needed(
+    strategy, begun, pool, network, monkeypatch, tmp_path
+):
+    expected = begun.next(4, network, strategy=strategy, **OPTIONS)
+    monkeypatch.setattr(query, "_MOST_BYTES", 0)
+    with labeling.Campaign.create(tmp_path / "again", pool[0], num_classes=3, audit=0) as again:
+        tell_truth(again, pool, [0, 1, 2, 3, 4, 5])
+        assert again.next(4, network, strategy=strategy, **OPTIONS) == expected
 
 
 def test_a_whole_pool_is_scored_from_landmarks(begun, network):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ntk_al._utils import compat, examples, sharding
+from ntk_al._utils import compat, examples, progress, sharding
+from ntk_al._utils.progress import Advance
 from ntk_al.kernels.empirical import finiteness, measure, programs
 from ntk_al.kernels.empirical.demand import Demand
 from ntk_al.kernels.empirical.factors import Layer
@@ -96,8 +98,9 @@ def kernel_blocks(
         tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
         kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
         try:
-            for group in plan.groups:
-                kernel = _add_group(setting, kernel, group, network, samples, plan)
+            with progress.shown("kernel", _num_parts(setting, plan, kernel)) as advance:
+                for group in plan.groups:
+                    kernel = _add_group(setting, kernel, group, network, samples, plan, advance)
         except NotImplementedError as error:
             if mesh is None or compat.CONVOLUTIONS_ON_MESHES:
                 raise
@@ -123,6 +126,21 @@ def kernel_blocks(
         ]
         finiteness.check((*blocks, *norms), network, sets, readout)
     return blocks, norms
+
+
+def _num_parts(setting: Setting, plan: Plan, kernel: TiledKernel) -> int:
+    """The number of chunks and of products of tiles in all groups."""
+    chunks = sum(
+        math.ceil(min(tiling.size // setting.num_devices, tiling.num_valid(tile)) / plan.chunk)
+        for tiling in plan.tilings
+        for tile in tiling.tiles
+    )
+    products = sum(
+        len(step.parts()) if isinstance(step, LayerParts) else 1
+        for group in plan.groups
+        for step in group.steps
+    )
+    return len(plan.groups) * chunks + products * (len(kernel.pairs) + len(kernel.diagonals))
 
 
 def _dtype(network: Network) -> jnp.dtype:
@@ -192,22 +210,35 @@ def _add_group(
     network: Network,
     samples: Mapping[Tile, PyTree],
     plan: Plan,
+    advance: Advance,
 ) -> TiledKernel:
     """Adds the steps of a group; what it keeps of the samples is freed before the next group."""
     kept = {
         tile: _record(
-            setting, group, network, x, plan.chunk, plan.tilings[tile.of_set].num_valid(tile)
+            setting,
+            group,
+            network,
+            x,
+            plan.chunk,
+            plan.tilings[tile.of_set].num_valid(tile),
+            advance,
         )
         for tile, x in samples.items()
     }
     for number, step in enumerate(group.steps):
         of_step = {tile: of_group[number] for tile, of_group in kept.items()}
-        kernel = _add_step(setting, kernel, step, of_step)
+        kernel = _add_step(setting, kernel, step, of_step, advance)
     return kernel
 
 
 def _record(
-    setting: Setting, group: Group, network: Network, tile: PyTree, chunk: int, num_valid: int
+    setting: Setting,
+    group: Group,
+    network: Network,
+    tile: PyTree,
+    chunk: int,
+    num_valid: int,
+    advance: Advance,
 ) -> Kept:
     """Records the samples of one tile chunk by chunk, and returns what the steps keep of them.
 
@@ -216,7 +247,9 @@ def _record(
     num = examples.count(tile)
     size = num // setting.num_devices
     if chunk >= size:
-        return _record_chunk(setting, group, network, tile)
+        whole = _record_chunk(setting, group, network, tile)
+        advance(whole)
+        return whole
     kept: Kept | None = None
     for start in range(0, min(size, num_valid), chunk):
         part = _record_chunk(
@@ -225,6 +258,7 @@ def _record(
         if kept is None:
             kept = programs.zeros_of_tile(setting, num, part)
         kept = programs.put(setting, kept, part, start)
+        advance(kept)
         del part  # or it would live through the pass of the next chunk
     assert kept is not None
     return kept
@@ -242,28 +276,36 @@ def _record_chunk(setting: Setting, group: Group, network: Network, x: PyTree) -
 
 
 def _add_step(
-    setting: Setting, kernel: TiledKernel, step: Step, kept: Mapping[Tile, PyTree]
+    setting: Setting,
+    kernel: TiledKernel,
+    step: Step,
+    kept: Mapping[Tile, PyTree],
+    advance: Advance,
 ) -> TiledKernel:
     """Adds the contribution of one step to the kernel."""
     if isinstance(step, LayerPairs):
         return kernel.map(
             lambda theta, i, j: programs.add_pairs(setting, step, theta, kept[i], kept[j]),
             lambda diagonal, i: programs.add_own_pairs(setting, step, diagonal, kept[i]),
+            advance,
         )
     if not isinstance(step, LayerParts):
-        return _add_rows(setting, kernel, kept)
+        return _add_rows(setting, kernel, kept, advance)
     for window, start in step.parts():
         rows = {
             tile: programs.part_of_rows(setting, step, factor, window, start)
             for tile, factor in kept.items()
         }
-        kernel = _add_rows(setting, kernel, rows)
+        kernel = _add_rows(setting, kernel, rows, advance)
         del rows  # or they would live until the next part is complete
     return kernel
 
 
-def _add_rows(setting: Setting, kernel: TiledKernel, rows: Mapping[Tile, Array]) -> TiledKernel:
+def _add_rows(
+    setting: Setting, kernel: TiledKernel, rows: Mapping[Tile, Array], advance: Advance
+) -> TiledKernel:
     return kernel.map(
         lambda theta, i, j: programs.add_product(setting, theta, rows[i], rows[j]),
         lambda diagonal, i: programs.add_squares(setting, diagonal, rows[i]),
+        advance,
     )

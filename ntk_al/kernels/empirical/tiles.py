@@ -129,12 +129,23 @@ class TiledKernel:
         self,
         of_pair: Callable[[Array, Tile, Tile], Array],
         of_diagonal: Callable[[Array, Tile], Array],
+        after: Callable[[Array], None],
     ) -> TiledKernel:
-        """Replaces each array by a function of it and of its tiles."""
-        return TiledKernel(
-            {(i, j): of_pair(theta, i, j) for (i, j), theta in self.pairs.items()},
-            {i: of_diagonal(theta, i) for i, theta in self.diagonals.items()},
-        )
+        """Replaces each array by a function of it and of its tiles.
+
+        Args:
+          of_pair: maps Θ of two tiles, and these tiles.
+          of_diagonal: maps the diagonal of a tile, and that tile.
+          after: called with each new array.
+        """
+        pairs, diagonals = {}, {}
+        for (i, j), theta in self.pairs.items():
+            pairs[i, j] = of_pair(theta, i, j)
+            after(pairs[i, j])
+        for i, diagonal in self.diagonals.items():
+            diagonals[i] = of_diagonal(diagonal, i)
+            after(diagonals[i])
+        return TiledKernel(pairs, diagonals)
 
     def block(self, rows: Tiling, columns: Tiling) -> tuple[tuple[Array, ...], ...]:
         """Returns the tiles of the block between two sets, row by row."""

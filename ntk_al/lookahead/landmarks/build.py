@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al import kernels
-from ntk_al._utils import checks, examples, float64, sharding
+from ntk_al._utils import checks, examples, float64, progress, sharding
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import probabilities
 from ntk_al.lookahead.factorization import Factor, Points, covariance, factorize, variance
@@ -107,7 +107,11 @@ class _Rows:
         """Computes the first rows; landmarks are the first of the evaluation points in order."""
         self._square, self._options, self._order = square, options, order
         self._everywhere = sharding.everywhere(sharding.automatic(options.mesh))
-        parts = [self._first_blocks(order[:rank], chunk) for chunk in self._chunks()]
+        with progress.shown(f"{rank} landmarks", len(self._chunks())) as advance:
+            parts = []
+            for chunk in self._chunks():
+                parts.append(self._first_blocks(order[:rank], chunk))
+                advance(parts[-1])
         self._factor = self._factorized(parts[0].labeled)
         cross = self._joined([part.labeled_pool for part in parts])
         self._points = self._factor.at(cross, square.pool_logits)
@@ -123,18 +127,20 @@ class _Rows:
         """Adds rows until there are ``rank``."""
         options, landmarks = self._options, self._order[len(self._rows) : rank]
         x_landmarks = examples.take(self._square.x_pool, landmarks)
-        parts = [
-            kernels.gram(
-                self._square.network,
-                x_landmarks,
-                examples.take(self._square.x_pool, chunk),
-                readout=options.readout,
-                precision=options.precision,
-                memory_budget=options.memory_budget,
-                mesh=options.mesh,
-            )
-            for chunk in self._chunks()
-        ]
+        with progress.shown(f"{rank} landmarks", len(self._chunks())) as advance:
+            parts = []
+            for chunk in self._chunks():
+                theta = kernels.gram(
+                    self._square.network,
+                    x_landmarks,
+                    examples.take(self._square.x_pool, chunk),
+                    readout=options.readout,
+                    precision=options.precision,
+                    memory_budget=options.memory_budget,
+                    mesh=options.mesh,
+                )
+                parts.append(theta)
+                advance(theta)
         rows = self._covariance(landmarks, self._joined(parts))
         with float64.widest(rows):
             self._rows = jnp.concatenate([self._rows, rows])
