@@ -19,8 +19,8 @@ learning rate."""
 class LookaheadOptions(ScoreOptions):
     """Options of the look-ahead strategies: those of a score, and how scores become a query.
 
-    ``criterion`` applies to ``naive``, ``one_step`` and ``infinite_ntk``. Strategies that are named
-    after a criterion always use that one.
+    ``criterion`` applies to ``naive``, ``one_step``, ``last_layer`` and ``infinite_ntk``.
+    Strategies that are named after a criterion always use that one.
 
     Attributes:
       batch_mode: how scores become a batch, a key of ``BATCH_MODES``.

@@ -193,7 +193,7 @@ class Queries:
         )
         return Query(start, dict(base), key)
 
-    def _candidates(self, rows: np.ndarray) -> np.ndarray | LazyArray:
+    def _candidates(self, rows: np.ndarray) -> Any:
         """Returns the inputs of candidates; many of them are read whenever they are needed."""
         num_bytes = self._source.take(rows[:1]).nbytes * len(rows)
         if num_bytes <= _MOST_BYTES:

@@ -33,7 +33,7 @@ if sys.argv[2] == "host":
     float64_device.host = lambda: host
 np.savez(sys.argv[1], **test_float64.results(accelerator))
 """
-WITH_A_POSTERIOR = ("mlmoc", "flips", "residual", "ev_gp", "gp", "infinite_ntk")
+WITH_A_POSTERIOR = ("mlmoc", "flips", "residual", "ev_gp", "last_layer", "gp", "infinite_ntk")
 
 
 def results(accelerator):

@@ -485,7 +485,7 @@ def test_a_moved_network_is_where_the_label_took_the_posterior():
 
 
 @pytest.mark.parametrize(
-    "name", [*LABEL_CRITERIA, "residual", "ev_gp", "naive", "infinite_ntk", "gp"]
+    "name", [*LABEL_CRITERIA, "residual", "ev_gp", "naive", "last_layer", "infinite_ntk", "gp"]
 )
 def test_changes_are_measured_at_the_evaluation_points_before_and_after_a_label(name):
     """With the candidates themselves as evaluation points, nothing changes."""

@@ -7,8 +7,27 @@ import dataclasses
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
 from ntk_al.lookahead import from_kernel, score_posterior
+from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array
+
+
+def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = None) -> Array:
+    """Scores candidates from a posterior, ``[U]``.
+
+    Args:
+      belief: the posterior at the candidates, followed by the evaluation points, if any.
+      candidates: the candidates.
+      criterion: a key of ``lookahead.CRITERIA``; ``None`` means ``candidates.options.criterion``.
+    """
+    options = candidates.options.scoring(criterion or candidates.options.criterion)
+    return score_posterior(
+        belief,
+        criterion=options.criterion,
+        reference=options.reference,
+        num_candidates=candidates.problem.num_candidates,
+        predictive=candidates.predictive if needed(options.criterion, options.task) else None,
+    )
 
 
 def of_criterion(name: str) -> Utility:
@@ -24,19 +43,12 @@ def of_criterion(name: str) -> Utility:
 
     def utility(key: Array, candidates: CandidateSet) -> Utilities:
         del key
+        if candidates.knows_posterior or candidates.observed or candidates.needs_posterior:
+            belief = candidates.posterior
+            return Utilities(scores_of(belief, candidates, name), facts(belief))
         options = candidates.options.scoring(name)
         if needed(name, options.task):
             options = dataclasses.replace(options, predictive=candidates.predictive)
-        if candidates.knows_posterior or candidates.observed or candidates.needs_posterior:
-            belief = candidates.posterior
-            scores = score_posterior(
-                belief,
-                criterion=name,
-                reference=options.reference,
-                num_candidates=candidates.problem.num_candidates,
-                predictive=options.predictive,
-            )
-            return Utilities(scores, facts(belief))
         scores, factor = from_kernel.score_blocks(candidates.problem, candidates.blocks, options)
         return Utilities(scores, facts(factor))
 

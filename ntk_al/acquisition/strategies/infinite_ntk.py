@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from ntk_al import kernels
 from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.strategies.criteria import scores_of
 from ntk_al.acquisition.strategy import Utilities, facts
 from ntk_al.kernels.infinite.gram import choose_head
-from ntk_al.lookahead import posterior, score_posterior
+from ntk_al.lookahead import posterior
 from ntk_al.lookahead.posterior import Posterior
-from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array, GramBlocks
 
 
@@ -26,15 +26,8 @@ def infinite_ntk(key: Array, candidates: CandidateSet) -> Utilities:
       candidates: the candidates.
     """
     del key
-    belief, options = candidates.conditioned(_condition), candidates.options
-    scores = score_posterior(
-        belief,
-        criterion=options.criterion,
-        reference=options.reference,
-        num_candidates=candidates.problem.num_candidates,
-        predictive=candidates.predictive if needed(options.criterion, options.task) else None,
-    )
-    return Utilities(scores, twin_facts(candidates, belief))
+    belief = candidates.conditioned(_condition)
+    return Utilities(scores_of(belief, candidates), twin_facts(candidates, belief))
 
 
 def twin_blocks(given: CandidateSet, kind: str) -> GramBlocks:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ntk_al import kernels
-from ntk_al._utils import float64, sharding
+from ntk_al._utils import examples, float64, sharding
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, facts
 from ntk_al.lookahead import ALL_LOGITS
@@ -39,7 +39,7 @@ def _points(given: CandidateSet) -> tuple[Factor, Points]:
     theta = kernels.gram(
         given.network,
         given.x_labeled,
-        jnp.concatenate([jnp.asarray(given.x_labeled), jnp.asarray(given.x)]),
+        examples.stack([given.x_labeled, given.x]),
         readout=options.readout,
         precision=options.precision,
         memory_budget=options.memory_budget,
