@@ -96,7 +96,7 @@ report = campaign.report(network, train)
 print(report)
 
 # %% [markdown]
-# The campaign is a folder on disk. Close it, and open it again tomorrow with `labeling.Campaign.open(folder, source)`.
+# The campaign is a folder on disk. Close it, and open it again tomorrow with `labeling.Campaign.open(folder)`.
 
 # %%
 campaign.close()

@@ -60,7 +60,6 @@ def create(folder: str, rest: list[str], flags: Flags) -> list[str]:
         audit=_number_or_share(flags["audit_size"]),
         seed=flags["seed"],
     ) as campaign:
-        settings.write(folder)
         report = campaign.report()
     too_few = f"{comparison.LEAST} are needed to compare with random labels: --audit_size sets them"
     return [

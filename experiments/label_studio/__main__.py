@@ -97,6 +97,8 @@ def _what_is_odd(found: label_studio.Pulled) -> list[str]:
             f"submitted without a choice: {found.blank}; open them in the project and choose, for "
             "labelers do not see them again"
         )
+    if found.unknown:
+        lines.append(f"with a class that the campaign has not: {found.unknown}; see the warning")
     if found.withdrawn:
         lines.append(
             f"labels whose annotation was deleted there: {found.withdrawn}; they stay, and "

@@ -98,7 +98,11 @@ class Campaign:
         names = identity.Ids(len(source), source.ids if ids is None else ids)
         created = creation.created(source, known, audit, seed)
         os.makedirs(folder, exist_ok=True)
-        return cls(folder, source, log.Log(folder, created, names), names)
+        campaign = cls(folder, source, log.Log(folder, created, names), names)
+        settings = PoolSettings.of(source)
+        if settings is not None:
+            settings.write(folder)
+        return campaign
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], x_pool: Any = None) -> Campaign:
@@ -106,8 +110,9 @@ class Campaign:
 
         Args:
           folder: where it is kept.
-          x_pool: the same examples as those it was created with. A campaign that
-            ``ntk-al campaign create`` made knows where they are, and needs none.
+          x_pool: the same examples as those it was created with. A campaign whose pool is a file or
+            a folder, opened with ``ImageFolder`` or ``Table`` or by its path, knows where they are
+            and needs none.
 
         Raises:
           FileExistsError: if another process has it open; the message names that process.

@@ -8,7 +8,14 @@ import os
 from typing import Any
 
 from ntk_al._utils import files
-from ntk_al.labeling.sources import ImageFolder, Source, Standardized, Table, open_source
+from ntk_al.labeling.sources import (
+    Arrays,
+    ImageFolder,
+    Source,
+    Standardized,
+    Table,
+    open_source,
+)
 
 FILE = "pool.json"
 """In the folder of a campaign."""
@@ -16,7 +23,7 @@ FILE = "pool.json"
 
 @dataclasses.dataclass(frozen=True)
 class PoolSettings:
-    """What makes a pool of a path; channels and columns are scaled, see ``Standardized``.
+    """What makes a pool of a path.
 
     Attributes:
       pool: the path of the file or of the folder, absolute.
@@ -24,6 +31,7 @@ class PoolSettings:
       channels: of images, 1 or 3.
       columns: of a table that are features, or ``None`` for all.
       id_column: of a table, or ``None``.
+      standardized: whether channels and columns are scaled, see ``Standardized``.
     """
 
     pool: str
@@ -31,16 +39,33 @@ class PoolSettings:
     channels: int = 3
     columns: tuple[str, ...] | None = None
     id_column: str | None = None
+    standardized: bool = True
+
+    @classmethod
+    def of(cls, source: Source) -> PoolSettings | None:
+        """Returns what makes a source, or ``None`` if it is not made of a path alone."""
+        standardized = isinstance(source, Standardized)
+        inner = source.source if isinstance(source, Standardized) else source
+        # The classes themselves: one derived from them may read its files in another way.
+        if type(inner) is ImageFolder:
+            path = os.path.abspath(inner.folder)
+            return cls(path, inner.size, inner.channels, standardized=standardized)
+        if type(inner) is Table:
+            path, columns = os.path.abspath(inner.file), inner.columns
+            return cls(path, columns=columns, id_column=inner.id_column, standardized=standardized)
+        if type(inner) is Arrays and inner.file is not None:
+            return cls(os.path.abspath(inner.file), standardized=standardized)
+        return None
 
     def open(self) -> Source:
-        """Opens the pool, scaled as networks like it.
+        """Opens the pool.
 
         Raises:
           OSError: if it is not there.
           TypeError: if it holds something other than numbers.
           ValueError: if it is damaged, or an option does not fit it.
         """
-        return Standardized(self._open())
+        return Standardized(self._open()) if self.standardized else self._open()
 
     def _open(self) -> Source:
         if not os.path.exists(self.pool):
@@ -85,7 +110,7 @@ class PoolSettings:
             raise FileNotFoundError(
                 f"{os.path.abspath(folder)} holds no campaign that knows where its examples are: "
                 "pass its pool to Campaign.open in Python. Of the commands, only status and export "
-                "of csv work for a campaign that ntk-al campaign create has not made"
+                "of csv work for a campaign whose pool is not made of a file or a folder alone"
             ) from error
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is damaged: {error}") from error

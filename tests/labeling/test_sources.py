@@ -220,6 +220,40 @@ def test_a_campaign_takes_ids_from_its_source(images, tmp_path):
         assert set(campaign.next(2)) == {"a/1.png", "a/10.PNG"}
 
 
+def sources_of_paths(images, numbers, tmp_path):
+    """Pools that are made of a path alone."""
+    np.save(tmp_path / "pool.npy", numbers)
+    table = tmp_path / "pool.csv"
+    lines = [f"r{row},{a},{b},0" for row, (a, b) in enumerate(numbers[:, :2])]
+    table.write_text("\n".join(["name,a,b,c", *lines]) + "\n")
+    return [
+        images[0],
+        labeling.ImageFolder(images[0], size=(5, 6), channels=1),
+        labeling.Standardized(labeling.ImageFolder(images[0], size=4)),
+        str(tmp_path / "pool.npy"),
+        labeling.Table(table, columns=["b", "a"], id_column="name"),
+        labeling.Standardized(labeling.Table(table, id_column="name")),
+    ]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_campaign_on_a_path_knows_its_pool(number, images, numbers, tmp_path, monkeypatch):
+    pool = sources_of_paths(images, numbers, tmp_path)[number]
+    folder = tmp_path / "campaign"
+    with labeling.Campaign.create(folder, pool, num_classes=2, audit=0) as campaign:
+        campaign.tell(campaign.first_id, 1)
+        expected = campaign.labeled()[0]
+    monkeypatch.chdir(folder)
+    with labeling.Campaign.open(folder) as campaign:
+        np.testing.assert_array_equal(campaign.labeled()[0], expected)
+
+
+def test_a_pool_that_is_no_path_has_to_be_passed(numbers, tmp_path):
+    labeling.Campaign.create(tmp_path / "campaign", numbers, num_classes=2, audit=0).close()
+    with pytest.raises(FileNotFoundError, match=r"pass its pool to Campaign\.open"):
+        labeling.Campaign.open(tmp_path / "campaign")
+
+
 # Scaled.
 
 

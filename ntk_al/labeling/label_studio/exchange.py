@@ -50,6 +50,8 @@ class Pulled(NamedTuple):
       blank: how many were submitted without a choice, which labelers do not see again by
         themselves. The form of a project that ``find_or_create`` made does not allow it.
       withdrawn: how many labels have lost their annotation there; ``untell`` takes them back.
+      unknown: how many tasks have a class that the campaign has not; they are not recorded, and a
+        later pull finds them when they are corrected.
     """
 
     labeled: int
@@ -58,6 +60,7 @@ class Pulled(NamedTuple):
     changed: int
     blank: int = 0
     withdrawn: int = 0
+    unknown: int = 0
 
 
 def push(
@@ -124,12 +127,13 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
       project: the id of the project.
       by: who labeled them; by default, the names that the server has.
 
-    Raises:
-      ValueError: if an annotation has a class that the campaign has not; nothing is recorded.
+    Warns:
+      UserWarning: if an annotation has a class that the campaign has not.
     """
     labels: dict[Id, tuple[Label, str | None]] = {}
     skips: dict[Id, str | None] = {}
     unanswered = blank = withdrawn = 0
+    odd: dict[str, list[Any]] = {}
     seen, fresh = Seen(campaign), {}
     known, skipped = campaign.labels, set(campaign.skipped)
     for i, task in _tasks(campaign, client, project).items():
@@ -143,7 +147,11 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
         if latest.get("was_cancelled"):
             skips[i] = who
         elif chosen:
-            labels[i] = _class_of(campaign, chosen[0], task.id), who
+            try:
+                labels[i] = campaign.class_of(chosen[0]), who
+            except ValueError as error:
+                odd.setdefault(str(error), []).append(task.id)
+                continue
         else:
             blank += 1
             continue
@@ -159,7 +167,16 @@ def pull(campaign: Campaign, client: Any, project: int, *, by: str | None = None
         campaign.skip([i for i in gone if skips[i] == who], by=who)
     if fresh:
         seen.add(fresh)
-    return Pulled(len(labels), len(skips), unanswered, len(new) + len(gone), blank, withdrawn)
+    unknown = sum(map(len, odd.values()))
+    if odd:
+        reasons = "; ".join(f"{reason} (task {', '.join(map(str, odd[reason]))})" for reason in odd)
+        warnings.warn(
+            f"{unknown} annotations have a class that the campaign has not, and were not recorded: "
+            f"{reasons}. Correct them there, and pull again",
+            stacklevel=2,
+        )
+    changed = len(new) + len(gone)
+    return Pulled(len(labels), len(skips), unanswered, changed, blank, withdrawn, unknown)
 
 
 def _tasks(campaign: Campaign, client: Any, project: int) -> dict[Id, Any]:
@@ -238,10 +255,3 @@ def _name(annotation: Mapping[str, Any]) -> str | None:
     who = annotation.get("created_username") or annotation.get("completed_by")
     # The server writes "ann@example.com, 1", with the number of the user.
     return None if who is None else re.sub(r", \d+$", "", str(who).strip())
-
-
-def _class_of(campaign: Campaign, name: str, task: Any) -> Label:
-    try:
-        return campaign.class_of(name)
-    except ValueError as error:
-        raise ValueError(f"task {task}: {error}. Nothing was recorded") from error

@@ -15,6 +15,13 @@ VIEW = "What to label next"
 _MARK = "Labels for the campaign"  # in the description of a project, before its fingerprint
 _FORM = "label"
 
+_DIGITS = {
+    name: str(digit)
+    for digit, name in enumerate(
+        ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    )
+}
+
 _HIDDEN = (
     *("inner_id", "annotations_results", "annotations_ids", "predictions_score", "file_upload"),
     *("predictions_model_versions", "predictions_results", "total_predictions", "storage_filename"),
@@ -97,7 +104,8 @@ def form(campaign: Campaign) -> str:
 
 def _choice(name: str) -> str:
     # The server's own hotkeys count from 1, so that 4 would stand for the class 3.
-    hotkey = f" hotkey={quoteattr(name)}" if name.isdecimal() and len(name) == 1 else ""
+    key = _DIGITS.get(name.casefold(), name)
+    hotkey = f" hotkey={quoteattr(key)}" if key.isdecimal() and len(key) == 1 else ""
     return f"<Choice value={quoteattr(name)}{hotkey}/>"
 
 

@@ -16,6 +16,7 @@ class Arrays:
 
     Args:
       x: the array.
+      file: the path of the ``.npy`` file that it is, if it is one.
 
     Raises:
       TypeError: if it is not an array of real numbers.
@@ -24,8 +25,9 @@ class Arrays:
 
     ids = None
 
-    def __init__(self, x: ArrayLike) -> None:
+    def __init__(self, x: ArrayLike, file: str | None = None) -> None:
         checks.array("x_pool", x)
+        self.file = file
         self._x = x if isinstance(x, np.ndarray) else np.asarray(x)
         checks.batch("x_pool", self._x)
 
@@ -51,4 +53,4 @@ def open_npy(path: str) -> Arrays:
         x = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{os.path.abspath(path)} is not a .npy file: {error}") from error
-    return Arrays(x)
+    return Arrays(x, path)

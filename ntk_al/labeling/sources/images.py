@@ -27,6 +27,11 @@ class ImageFolder:
         all have the same.
       channels: 3 for color, 1 for shades of grey.
 
+    Attributes:
+      folder: the folder.
+      size: height and width, or ``None``.
+      channels: 1 or 3.
+
     Raises:
       FileNotFoundError: if there is no such folder.
       MissingExtraError: if pillow is not installed.
@@ -41,21 +46,21 @@ class ImageFolder:
         channels: int = 3,
     ) -> None:
         _pillow()
-        self._folder = os.fspath(path)
-        if not os.path.isdir(self._folder):
-            raise FileNotFoundError(f"no such folder: {os.path.abspath(self._folder)}")
+        self.folder = os.fspath(path)
+        if not os.path.isdir(self.folder):
+            raise FileNotFoundError(f"no such folder: {os.path.abspath(self.folder)}")
         if channels not in _MODES:
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
         if isinstance(size, int):
             size = (size, size)
         if size is not None and not (len(size) == 2 and all(int(n) == n > 0 for n in size)):
             raise ValueError(f"size must be (height, width) in pixels, got {size!r}")
-        self._size = None if size is None else (int(size[0]), int(size[1]))
-        self._mode = _MODES[channels]
-        self._ids = sorted(_images_in(self._folder))
+        self.size = None if size is None else (int(size[0]), int(size[1]))
+        self.channels = channels
+        self._ids = sorted(_images_in(self.folder))
         if not self._ids:
             raise ValueError(
-                f"{os.path.abspath(self._folder)} holds no images ({', '.join(SUFFIXES)})"
+                f"{os.path.abspath(self.folder)} holds no images ({', '.join(SUFFIXES)})"
             )
 
     @property
@@ -65,7 +70,7 @@ class ImageFolder:
 
     def path(self, i: Id) -> str:
         """Returns the path of an image from its id."""
-        return os.path.join(self._folder, str(i))
+        return os.path.join(self.folder, str(i))
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -82,7 +87,7 @@ class ImageFolder:
             sizes = {image.shape: name for image, name in zip(images, names, strict=True)}
             shown = ", ".join(f"{name} has {h}x{w}" for (h, w, _), name in [*sizes.items()][:2])
             raise ValueError(
-                f"the images of {self._folder} differ in size ({shown}): give them one size, size="
+                f"the images of {self.folder} differ in size ({shown}): give them one size, size="
                 "(height, width) or --image_size=height,width"
             )
         return np.stack(images)
@@ -96,9 +101,9 @@ class ImageFolder:
         image = _pillow()
         try:
             with image.open(path) as file:
-                pixels = file.convert(self._mode)
-                if self._size is not None and pixels.size != self._size[::-1]:
-                    pixels = pixels.resize(self._size[::-1], image.Resampling.BILINEAR)
+                pixels = file.convert(_MODES[self.channels])
+                if self.size is not None and pixels.size != self.size[::-1]:
+                    pixels = pixels.resize(self.size[::-1], image.Resampling.BILINEAR)
                 array = np.asarray(pixels, np.float32) / 255
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{path} is gone since the pool was opened") from error

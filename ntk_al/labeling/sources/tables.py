@@ -21,6 +21,11 @@ class Table:
       columns: the columns that are features, in order; ``None`` takes all but ``id_column``.
       id_column: the column of the ids; ``None`` numbers the rows from 0.
 
+    Attributes:
+      file: the path.
+      columns: the columns that were asked for, or ``None``.
+      id_column: the column of the ids, or ``None``.
+
     Raises:
       FileNotFoundError: if there is no such file.
       MissingExtraError: if pyarrow is not installed.
@@ -38,6 +43,9 @@ class Table:
         path = os.fspath(path)
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no such file: {os.path.abspath(path)}")
+        self.file = path
+        self.columns = None if columns is None else tuple(columns)
+        self.id_column = id_column
         table = _read(path)
         wanted = [c for c in columns or table.column_names if c != id_column or columns]
         needed = wanted if id_column is None else [*wanted, id_column]

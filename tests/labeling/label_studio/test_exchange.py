@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import pytest
 
 from ntk_al import labeling
@@ -216,15 +217,31 @@ def test_large_images_need_an_address(campaign, client, project, monkeypatch):
 
 
 @pytest.mark.skipif(bool(server.PROGRAM), reason="a server refuses such an annotation itself")
-def test_an_unknown_class_is_refused_before_anything_is_recorded(campaign, client, project):
-    ids = campaign.next(2)
+def test_an_unknown_class_holds_back_no_other_answer(campaign, client, project):
+    ids = campaign.next(3)
     label_studio.push(campaign, ids, client, project)
+    for i, name in zip(ids, ["cow", "cat", "cow"], strict=True):
+        answer(client, project, i, name)
+    told = r"2 annotations have a class .*'cow' is no class: .* \(task \d+, \d+\)\. Correct them"
+    with pytest.warns(UserWarning, match=told):
+        found = label_studio.pull(campaign, client, project)
+    assert (found.labeled, found.changed, found.unknown) == (1, 1, 2)
+    assert campaign.labels == {ids[1]: "cat"}
     answer(client, project, ids[0], "cat")
-    answer(client, project, ids[1], "cow")
-    with pytest.raises(ValueError, match=r"task \d+: 'cow' is no class.* Nothing was recorded"):
+    with pytest.warns(UserWarning, match="1 annotations have a class"):
         label_studio.pull(campaign, client, project)
-    assert campaign.labels == {}
+    assert campaign.labels == {ids[1]: "cat", ids[0]: "cat"}
 
 
 def test_the_form_names_every_class(campaign):
     assert projects.form(campaign).count("<Choice value=") == 2
+
+
+@pytest.mark.parametrize("names", [["Zero", "nine", "cat"], ["0", "9", "cat"]])
+def test_digits_have_the_keys_that_they_name(names, tmp_path):
+    pool = np.random.default_rng(0).normal(size=(9, 2))
+    with labeling.Campaign.create(tmp_path / "c", pool, class_names=names, audit=0) as campaign:
+        form = projects.form(campaign)
+    assert f'value="{names[0]}" hotkey="0"' in form
+    assert f'value="{names[1]}" hotkey="9"' in form
+    assert '<Choice value="cat"/>' in form
