@@ -15,6 +15,9 @@ BASELINE = "random"
 _READABLE = 5
 """As many bands as a panel can show."""
 
+_WIDTH, _GAP, _LETTER = 3.2, 0.9, 0.065  # of a panel, between panels, and of a letter, in inches
+_SHARE_OF_PANELS = 0.775  # of the width of a figure, with the margins of matplotlib
+
 
 @dataclasses.dataclass(frozen=True)
 class _Panel:
@@ -50,12 +53,18 @@ def draw(runs: Sequence[Finished], title: str, *, differences_only: bool = False
     layout = _layout(problems, strategies, differences_only)
     columns = min(len(layout), 3)
     rows_of_panels = -(-len(layout) // columns)
+    # Names stand to the right of each panel, before the label of the next axis.
+    longest = max(len(label) for panel in layout for label in panel.curves.strategies)
+    gap = _GAP + _LETTER * longest
     figure, grid = plt.subplots(
         rows_of_panels,
         columns,
-        figsize=(5.6 * columns, 3.9 * rows_of_panels),
+        figsize=(
+            (_WIDTH * columns + gap * (columns - 1)) / _SHARE_OF_PANELS,
+            3.9 * rows_of_panels,
+        ),
         squeeze=False,
-        gridspec_kw={"wspace": 0.8, "hspace": 0.42},
+        gridspec_kw={"wspace": gap / _WIDTH, "hspace": 0.42},
     )
     limits = panels.limits([(panel.curves, panel.baselines) for panel in layout])
     rows: Rows = []

@@ -25,10 +25,16 @@ _COLORS = {
     "emoc": "#7a0177",
     "eer": "#5c4033",
     "gp": "#41ab5d",
+    "typiclust": "#4c72b0",
+    "uherding": "#dd8452",
+    "lcmd": "#da8bc3",
+    "bait": "#937860",
+    "last_layer": "#b5651d",
+    "epig": "#2a9d8f",
 }
 """Colors that people tell apart, also with a color vision deficiency; the others share the rest."""
 
-_MORE = ("#4c72b0", "#dd8452", "#55a868", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
+_MORE = ("#55a868", "#8c8c8c", "#ccb974", "#64b5cd", "#7a5195", "#bc5090")
 _DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     "-",
     (0, (5, 2)),
