@@ -19,7 +19,7 @@ from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Factor
-from ntk_al.lookahead.greedy import significant
+from ntk_al.lookahead.greedy import shortlist, significant
 from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.types import Array, ArrayLike
 
@@ -158,17 +158,27 @@ def label_aware(
         if candidates.options.batch_mode == "top_k":
             return strategy(key, candidates, k)
         row_of = {int(i): row for row, i in enumerate(candidates.ids)}
-        picks = []
+        picks: list[Selection] = []
         for step in range(k):
             step_key = jax.random.fold_in(key, step) if step else key
             picks.append(strategy(step_key, candidates, 1))
             row = row_of[int(picks[-1].ids[0])]
+            if step == 0 and candidates.options.approximation != "none":
+                candidates = _shortlisted(candidates, picks[0].utilities, k)
             if step + 1 < k:
                 label = int(np.asarray(outputs(candidates))[row].argmax())
                 candidates = candidates.observe(row, label)
         return dataclasses.replace(picks[0], ids=np.concatenate([pick.ids for pick in picks]))
 
     return Strategy(choose, needs, retrains=retrains)
+
+
+def _shortlisted(candidates: CandidateSet, utilities: np.ndarray, k: int) -> CandidateSet:
+    """Excludes all but the candidates of the highest utilities, if there are many."""
+    rows = shortlist(utilities, k)
+    if rows is None:
+        return candidates
+    return candidates.exclude(np.setdiff1d(np.arange(len(utilities)), rows))
 
 
 def jointly(choice: JointChoice, *, needs: tuple[str, ...] = ()) -> Strategy:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ntk_al._utils.float64 import here, to_default, widest
 from ntk_al.lookahead import full_posterior, landmarks, posterior, probabilities, tiles
@@ -24,15 +24,24 @@ from ntk_al.network import Predictive
 from ntk_al.types import Array
 
 
-def score_belief(belief: Belief, problem: Problem, options: ScoreOptions) -> Array:
+def score_belief(
+    belief: Belief, problem: Problem, options: ScoreOptions, rows: np.ndarray | None = None
+) -> Array:
     """Computes the scores of the candidates of a problem from its posterior, ``[U]``.
 
     The posterior may be padded if the problem has no separate evaluation points.
+
+    Args:
+      belief: the posterior.
+      problem: the problem.
+      options: the options of the score.
+      rows: which candidates to score, see ``score_points``; ``None`` means all of them.
     """
     options = probabilities.resolved(options, problem)
     if problem.num_candidates is None:  # there may be padding
-        return cut(score_points(belief, options, problem.num_pool, None), problem.num_pool)
-    return score_points(belief, options, len(belief.logits), problem.num_candidates)
+        scores = score_points(belief, options, problem.num_pool, None, rows)
+        return cut(scores, problem.num_pool if rows is None else len(rows))
+    return score_points(belief, options, len(belief.logits), problem.num_candidates, rows)
 
 
 def score_points(
@@ -40,22 +49,26 @@ def score_points(
     options: ScoreOptions,
     num_query: int,
     num_candidates: int | None,
+    rows: np.ndarray | None = None,
 ) -> Array:
     """Scores query points, of which the first ``num_query`` are points and the rest padding.
 
-    Here ``options.predictive`` is a distribution, not a name.
+    Here ``options.predictive`` is a distribution, not a name. If ``rows`` are given, their scores
+    are returned, ``[n]``, and with landmarks no others are computed.
     """
+    named = {
+        "criterion": options.criterion,
+        "reference": options.reference,
+        "num_candidates": num_candidates,
+        "task": options.task,
+    }
     with widest(belief):
-        scores = _OF_KIND[type(belief)](
-            here(belief),
-            num_query,
-            here(options.predictive),
-            criterion=options.criterion,
-            reference=options.reference,
-            num_candidates=num_candidates,
-            task=options.task,
-        )
-    return to_default(scores)
+        known = here(belief), here(options.predictive)
+        if isinstance(belief, LandmarkPosterior):
+            few = None if rows is None else here(jnp.asarray(rows))
+            return to_default(landmarks.scores(*known, few, **named))
+        scores = to_default(_OF_KIND[type(belief)](known[0], num_query, known[1], **named))
+    return scores if rows is None else scores[rows]
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
@@ -129,17 +142,9 @@ def _score_full(
     )
 
 
-def _score_landmarks(
-    belief: LandmarkPosterior, num_query: Array, predictive: Predictive, **options: Any
-) -> Array:
-    del num_query  # this posterior is never padded
-    return landmarks.scores(belief, predictive, **options)
-
-
 _OF_KIND: dict[type, Callable[..., Array]] = {
     Posterior: _score_posterior,
     FullPosterior: _score_full,
-    LandmarkPosterior: _score_landmarks,
 }
 
 

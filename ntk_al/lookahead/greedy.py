@@ -8,6 +8,9 @@ import numpy as np
 
 from ntk_al.types import ArrayLike
 
+SHORTLIST = 2048
+"""With landmarks, a greedy batch is chosen among that many candidates of the highest scores."""
+
 
 def greedy(
     k: int,
@@ -37,6 +40,23 @@ def greedy(
         add(row)
         rows.append(row)
     return np.array(rows)
+
+
+def shortlist(values: np.ndarray, k: int) -> np.ndarray | None:
+    """Returns the rows among which a greedy batch is chosen if there are too many to score again.
+
+    Args:
+      values: the values before the first choice, ``[U]``.
+      k: how many rows will be chosen.
+
+    Returns:
+      The rows of the highest values, ascending, at least ``SHORTLIST``; ``None`` if these would be
+      more than half of all.
+    """
+    num = max(SHORTLIST, 10 * k)
+    if 2 * num > len(values):
+        return None
+    return np.sort(np.argsort(-significant(values), kind="stable")[:num])
 
 
 def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:

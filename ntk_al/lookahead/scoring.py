@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 from jax.sharding import Mesh
 
 from ntk_al.lookahead import probabilities, soundness
@@ -126,6 +127,7 @@ def score_posterior(
     num_candidates: int | None = None,
     task: str = ScoreOptions.task,
     predictive: str | Predictive | None = None,
+    rows: ArrayLike | None = None,
 ) -> Array:
     """Scores the query points of a posterior.
 
@@ -142,14 +144,17 @@ def score_posterior(
       predictive: p(y | x), for the criteria that weigh by it: ``"simplex"``, ``"softmax"`` or a
         ``network.Predictive``. ``lookahead.predictive`` computes the one that ``score`` uses, which
         takes the network and its labels.
+      rows: the candidates to score, ``[n]``; ``None`` means all. Only with landmarks does this save
+        time, where the number of rows should vary little, because each compiles anew.
 
     Returns:
-      Scores of the candidates, ``[Q]`` or ``[num_candidates]``, higher = query first, never NaN.
+      Scores of the candidates, ``[Q]``, ``[num_candidates]`` or ``[n]``, higher = query first. They
+      are never NaN.
 
     Raises:
       ValueError: if a name is unknown, the outputs do not fit the task, ``num_candidates`` leaves
-        no evaluation point, the criterion needs probabilities and none are given, or no candidate
-        can be scored.
+        no evaluation point, ``rows`` are not those of candidates, the criterion needs
+        probabilities and none are given, or no candidate can be scored.
 
     Examples:
       >>> import numpy as np
@@ -178,6 +183,11 @@ def score_posterior(
             f"num_candidates must be in 1..{num_query - 1}, so that at least one of {num_query} "
             f"query points is an evaluation point, got {num_candidates}"
         )
-    scores = score_points(belief, options, num_query, num_candidates)
+    if rows is not None:
+        rows = np.asarray(rows)
+        num = num_query if num_candidates is None else num_candidates
+        if rows.ndim != 1 or not (len(rows) and rows.min() >= 0 and rows.max() < num):
+            raise ValueError(f"rows must be numbers in 0..{num - 1}, [n], got shape {rows.shape}")
+    scores = score_points(belief, options, num_query, num_candidates, rows)
     soundness.check_scores(scores)
     return scores

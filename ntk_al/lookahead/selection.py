@@ -22,7 +22,7 @@ from ntk_al.lookahead.from_kernel import (
     takes_landmarks,
 )
 from ntk_al.lookahead.from_posterior import score_belief
-from ntk_al.lookahead.greedy import greedy, significant
+from ntk_al.lookahead.greedy import greedy, shortlist, significant
 from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.probabilities import resolved
@@ -208,12 +208,19 @@ def _greedy(
         _check_memory(problem, options)
     belief = start = _belief(problem, options, on_plan)
     first = np.asarray(score_belief(start, problem, options))
+    rows = shortlist(first, k) if isinstance(start, LandmarkPosterior) else None
     # Measured from f, the total change by all choices would reward candidates that undo none of it,
     # copies of the choices above all.
     marginal = dataclasses.replace(options, reference="linearized")
 
     def values(allowed: np.ndarray) -> np.ndarray:
-        scores = first if belief is start else np.asarray(score_belief(belief, problem, marginal))
+        scores = first
+        if belief is not start:
+            found = np.asarray(score_belief(belief, problem, marginal, rows))
+            scores = found
+            if rows is not None:
+                scores = np.full(len(first), -np.inf)
+                scores[rows] = found
         check_scores(scores[allowed], 1)
         return significant(scores)
 
@@ -224,8 +231,8 @@ def _greedy(
             belief = belief.observe(row, label)
 
     available = np.ones(len(first), bool)
-    rows = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
-    return rows, first, start
+    chosen = greedy(k, values, add, available=available, tie_breaks=tie_breaks)
+    return chosen, first, start
 
 
 def _belief(problem: Problem, options: ScoreOptions, on_plan: Callable[[str], None]) -> Belief:

@@ -12,7 +12,7 @@ import pytest
 from ntk_al import data, lookahead, models, training
 from ntk_al._utils import compat
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, schemes
-from ntk_al.lookahead import ScoreOptions, landmarks
+from ntk_al.lookahead import ScoreOptions, greedy, landmarks
 from ntk_al.lookahead.landmarks.scores import _left_out_residual
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import check_inputs
@@ -175,6 +175,25 @@ def test_a_greedy_batch_of_full_rank_is_the_exact_one(x64):
     assert exact.diagnostics.landmarks is None
 
 
+@pytest.mark.parametrize("with_eval", [False, True])
+def test_some_rows_score_as_they_do_among_all(with_eval, x64):
+    """At full rank nothing is estimated from the other candidates; without landmarks neither."""
+    x_eval = sets()[3] if with_eval else None
+    num_candidates = U if with_eval else None
+    rows = np.array([7, 0, 3])
+    belief = belief_at(E if with_eval else U, x_eval)
+    for of in (belief, dense(belief)):
+        scores = lookahead.score_posterior(of, num_candidates=num_candidates)
+        some = lookahead.score_posterior(of, num_candidates=num_candidates, rows=rows)
+        np.testing.assert_allclose(some, scores[rows], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [[U], [-1], [], [[0]]])
+def test_rows_that_are_no_candidates_are_refused(rows, x64):
+    with pytest.raises(ValueError, match=rf"rows must be numbers in 0..{U - 1}"):
+        lookahead.score_posterior(belief_at(RANK), rows=np.array(rows, int))
+
+
 @pytest.fixture(scope="module")
 def digits():
     """A trained network and the digits, whose kernel is not of low rank."""
@@ -215,6 +234,38 @@ def test_landmarks_are_added_until_scores_settle(digits):
     assert strict.diagnostics.trace_left < loose.diagnostics.trace_left
     exact = lookahead.score(*digits)
     assert min(spearman(found.scores, exact) for found in (loose, strict)) > 0.99
+
+
+def test_of_many_candidates_those_of_the_highest_scores_compete_for_a_greedy_batch(
+    digits, monkeypatch
+):
+    monkeypatch.setattr(greedy, "SHORTLIST", 100)
+    options = {"approximation": "landmarks", "rank": 64}
+    found = lookahead.select(*digits, 5, **options)
+    best = np.sort(np.argsort(-greedy.significant(found.scores), kind="stable")[:100])
+    problem = check_inputs(*digits, task="classification")
+    belief, picks = landmarks.condition(problem, ScoreOptions(**options)), []
+    scores = found.scores[best]
+    for _ in range(5):
+        left = np.where(np.isin(best, picks), -np.inf, greedy.significant(np.asarray(scores)))
+        picks.append(int(best[left.argmax()]))
+        belief = belief.observe(picks[-1], int(np.asarray(belief.logits)[picks[-1]].argmax()))
+        scores = lookahead.score_posterior(belief, reference="linearized", rows=best)
+    np.testing.assert_array_equal(found.rows, picks)
+
+
+def test_a_strategy_chooses_its_greedy_batch_among_the_same(digits, monkeypatch):
+    monkeypatch.setattr(greedy, "SHORTLIST", 100)
+    network, x_labeled, y_labeled, x_pool = digits
+    options = LookaheadOptions(
+        approximation="landmarks", rank=64, batch_mode="greedy", reference="linearized"
+    )
+    given = CandidateSet(network, x_labeled, y_labeled, x_pool, np.arange(len(x_pool)), options)
+    chosen = STRATEGIES["mlmoc"](jax.random.key(0), given, 5)
+    expected = lookahead.select(
+        *digits, 5, approximation="landmarks", rank=64, reference="linearized"
+    )
+    np.testing.assert_array_equal(chosen.ids, expected.rows)
 
 
 def test_auto_takes_landmarks_only_where_they_save_half(digits):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
 from ntk_al.lookahead import from_kernel, score_posterior
 from ntk_al.lookahead.belief import Belief
+from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.probabilities import needed
-from ntk_al.types import Array
+from ntk_al.types import Array, ArrayLike
 
 
-def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = None) -> Array:
+def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = None) -> ArrayLike:
     """Scores candidates from a posterior, ``[U]``.
 
     Args:
@@ -21,13 +24,22 @@ def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = 
       criterion: a key of ``lookahead.CRITERIA``; ``None`` means ``candidates.options.criterion``.
     """
     options = candidates.options.scoring(criterion or candidates.options.criterion)
-    return score_posterior(
+    num, rows = len(candidates.x), None
+    if isinstance(belief, LandmarkPosterior) and 2 * len(candidates.excluded) > num:
+        rows = np.setdiff1d(np.arange(num), candidates.excluded)
+    scores = score_posterior(
         belief,
         criterion=options.criterion,
         reference=options.reference,
         num_candidates=candidates.problem.num_candidates,
         predictive=candidates.predictive if needed(options.criterion, options.task) else None,
+        rows=rows,
     )
+    if rows is None:
+        return scores
+    whole = np.full(num, -np.inf)  # what is excluded has no score
+    whole[rows] = scores
+    return whole
 
 
 def of_criterion(name: str) -> Utility:

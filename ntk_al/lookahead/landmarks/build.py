@@ -28,13 +28,14 @@ from ntk_al.types import Array, GramBlocks
 
 _log = logging.getLogger(__name__)
 
-MOST_POINTS = 8192
+MOST_POINTS = 4096
 """Of more evaluation points, that many are drawn."""
 
 CHUNK = 8192
 """How many query points are recorded at a time, so that their gradients never exist all at once."""
 
 _FEWEST = 256
+_MOST_COMPARED = 2048
 _JITTERS = (
     1e-8,
     1e-6,
@@ -238,13 +239,16 @@ def _agreement(
     options: ScoreOptions,
     num_candidates: int | None,
 ) -> float:
-    """The rank correlation of the scores of two posteriors."""
+    """The rank correlation of the scores of two posteriors, over a sample of the candidates."""
+    num = len(belief.logits) if num_candidates is None else num_candidates
+    rows = np.random.default_rng(1).permutation(num)[:_MOST_COMPARED]
     ranks = []
     for of in (belief, half):
         with float64.widest(of):
             found = scores(
                 of,
                 float64.here(options.predictive),
+                float64.here(jnp.asarray(np.sort(rows))),
                 criterion=options.criterion,
                 reference=options.reference,
                 num_candidates=num_candidates,

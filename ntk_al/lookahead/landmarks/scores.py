@@ -39,18 +39,20 @@ _JITTER = 1e-10  # of the mean diagonal of S(P, P), on top of that of F
 def scores(
     belief: LandmarkPosterior,
     predictive: Predictive,
+    rows: Array | None = None,
     *,
     criterion: str,
     reference: str,
     num_candidates: int | None,
     task: str,
 ) -> Array:
-    """Computes the scores of the candidates, ``[U]``.
+    """Computes the scores of the candidates, ``[U]``, or of some of them, ``[n]``.
 
     Args:
       belief: the posterior at the candidates, followed by the evaluation points if these are
         others.
       predictive: p(y | x) as a function of the outputs.
+      rows: which candidates to score, ``[n]``; ``None`` means all of them.
       criterion: one of the criteria of the task.
       reference: a member of ``REFERENCES``.
       num_candidates: U, if other points follow; ``None`` if the candidates are the evaluation
@@ -60,21 +62,23 @@ def scores(
     num_query, rank = belief.factor.shape
     num_points = num_query - (num_candidates or 0)
     points, num_drawn = belief.points, len(belief.points)
-    of_candidates = slice(num_candidates)
-    factor, mean, logits = (a[of_candidates] for a in (belief.factor, belief.mean, belief.logits))
-    remainder = belief.remainder[of_candidates]
-    variance = belief.variance
-    v_of_all = label_variance(variance, belief.noise, belief.prior.astype(variance.dtype))
-    variance, v = variance[of_candidates], v_of_all[of_candidates]
+    if rows is None:
+        rows = jnp.arange(num_query if num_candidates is None else num_candidates)
+    factor, mean, logits = (a[rows] for a in (belief.factor, belief.mean, belief.logits))
+    remainder = belief.remainder[rows]
+    v_of_all = label_variance(
+        belief.variance, belief.noise, belief.prior.astype(belief.factor.dtype)
+    )
+    variance, v = belief.variance[rows], v_of_all[rows]
 
-    def measured(rows: Array, covariance: Array, candidates: Array) -> Array:
-        """The criterion of some candidates, with some query points as evaluation points."""
+    def measured(at_rows: Array, covariance: Array, candidates: Array) -> Array:
+        """The criterion of some of the candidates, with some query points as evaluation points."""
         at = Evaluation(
-            belief.mean[rows],
-            belief.offset[rows],
-            jnp.ones(len(rows), variance.dtype),
+            belief.mean[at_rows],
+            belief.offset[at_rows],
+            jnp.ones(len(at_rows), variance.dtype),
             predictive,
-            v_of_all[rows],
+            v_of_all[at_rows],
         )
         v_of = v[candidates]
         outcomes = RankOne(gain(covariance, v_of).T, mean[candidates], logits[candidates], v_of)
@@ -86,11 +90,11 @@ def scores(
     def own_term(candidate: Array) -> Array:
         """The criterion of a candidate with itself as the only evaluation point."""
         covariance = variance[candidate].reshape(1, 1)
-        return measured(candidate[None], covariance, candidate[None])[0]
+        return measured(rows[candidate][None], covariance, candidate[None])[0]
 
     def of_tile(candidates: Array) -> Array:
         covariance = _product(belief.factor[points], factor[candidates].T)
-        is_own = points[:, None] == candidates
+        is_own = points[:, None] == rows[candidates]
         if num_drawn == num_points:
             return measured(points, covariance + is_own * remainder[candidates], candidates)
         total = measured(points, covariance + is_own * remainder[candidates], candidates)
@@ -110,7 +114,7 @@ def scores(
     missed = measured(belief.landmarks, at_landmarks, everyone) - measured(
         belief.landmarks, left_out, everyone
     )
-    is_landmark = (everyone[:, None] == belief.landmarks).any(1)
+    is_landmark = (rows[:, None] == belief.landmarks).any(1)
     usable = ~is_landmark & jnp.isfinite(plain) & jnp.isfinite(missed)
     label = jax.vmap(TASKS[task].pseudo_label)(logits, mean)
     step = jnp.linalg.norm(label - mean, axis=1)
