@@ -31,6 +31,7 @@ DATASET_AUGMENTATION = "dataset"
 DEFAULT_PREDICTIVES = {"squared": "calibrated", "cross_entropy": "softmax"}
 """The class probabilities of a network by the loss with which it was trained."""
 
+
 DEVICES = ("one", "all")
 """Which devices of this machine compute the kernel and the scores."""
 
@@ -49,9 +50,20 @@ def _setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def moves_network(scheme: str) -> bool:
+    """Returns whether labels within a query move the network's outputs by default.
+
+    Those of a sequential query do: they are real, and the paper's sequential algorithm goes on with
+    the updated model. The pseudo-labels of a greedy batch do not.
+    """
+    return scheme == "sequential"
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """All settings of an experiment; each field is the flag of the same name.
+
+    ``move_network`` is never ``None`` afterwards: it is what ``moves_network`` says then.
 
     Raises:
       TypeError: if a value has the wrong type.
@@ -189,10 +201,10 @@ class Config:
         "The criterion of naive, one_step and infinite_ntk:",
         choices=LABEL_CRITERIA,
     )
-    move_network: bool = _setting(
-        LookaheadOptions.move_network,
-        "Whether the labels of a sequential query also move the network's outputs, which decide "
-        "pseudo-labels and the reference.",
+    move_network: bool | None = _setting(
+        None,
+        "Whether a label within a query also moves the network's outputs, which decide "
+        "pseudo-labels and the reference; default: the labels of a sequential query do.",
     )
     retraining_epochs: int = _setting(
         15, "The number of passes over the labels when naive retrains for a candidate.", least=1
@@ -241,6 +253,8 @@ class Config:
                 f"eval_size ({self.eval_size}) is larger than subset_size ({self.subset_size}), "
                 "the number of candidates from which evaluation points are drawn"
             )
+        if self.move_network is None:
+            object.__setattr__(self, "move_network", moves_network(self.scheme))
         options = self.lookahead("none")  # checks the options of look-ahead strategies
         for name in CRITERIA.keys() & set(self.strategy):
             options.scoring(name)
@@ -289,7 +303,7 @@ class Config:
             tolerance=self.tolerance,
             batch_mode=self.batch_mode,
             criterion=self.criterion,
-            move_network=self.move_network,
+            move_network=bool(self.move_network),
             retraining=dataclasses.replace(
                 self.training(dataset_augmentation),
                 epochs=self.retraining_epochs,

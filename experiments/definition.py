@@ -22,6 +22,7 @@ def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Returns recorded settings without places, and with defaults for settings that came later."""
     defaults = {field.name: field.default for field in dataclasses.fields(Config)}
     unknown = {name: value for name, value in recorded.items() if name not in defaults}
+    defaults["move_network"] = False  # what older versions did
     known = {**defaults, **{name: recorded[name] for name in recorded if name in defaults}}
     return {
         **{name: value for name, value in known.items() if name not in PLACES},

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from .. import definition, records
+from ..config import moves_network
 from ..statistics import Curves
 from ..sweep import directory
 
 QUERY_SETTINGS = (
     "strategy", "scheme", "batch_mode", "criterion", "readout", "reference", "ridge", "predictive",
     "move_network", "eval_size", "retraining_epochs", "retraining_rate", "precision",
-    "memory_budget", "devices",
+    "memory_budget", "devices", "approximation", "rank", "tolerance",
 )  # fmt: skip
 """Settings of a method; all others define the problem on which methods are compared."""
 
@@ -25,6 +26,8 @@ _FLAGS_AS_WORDS = {
     ("scheme", "sequential"): "sequential",
     ("batch_mode", "greedy"): "greedy batch",
     ("move_network", True): "moving",
+    ("move_network", False): "fixed network",
+    ("approximation", "landmarks"): "landmarks",
     ("predictive", "softmax"): "softmax",
 }
 """What the values of settings are called beside a strategy's name."""
@@ -237,6 +240,7 @@ def _short(datasets: set[str]) -> dict[str, str]:
 
 def _method_label(run: Finished, varying: Sequence[str]) -> str:
     defaults = definition.completed({})
+    defaults["move_network"] = moves_network(run.settings["scheme"])
     parts = [run.strategy]
     for name in varying:
         value = run.settings.get(name)

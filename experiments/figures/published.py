@@ -50,9 +50,7 @@ PUBLISHED = {
     "temperature": Published("curves", (RESULTS / "temperature",)),
     "2-digits": Published("2-digits", (RESULTS / "fig2_digits",)),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
-    "table1-digits": Published(
-        "table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential, moving"
-    ),
+    "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential"),
 }
 """The published figures, by the names of their files."""
 

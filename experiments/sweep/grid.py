@@ -48,7 +48,7 @@ class _ListFlag(flags.Flag):
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for each setting, which takes one value or a list of values."""
     for name, field in FIELDS.items():
-        boolean = isinstance(field.default, bool)
+        boolean = bool in {_TYPES[name], *typing.get_args(_TYPES[name])}
         flags.DEFINE_flag(_ListFlag(name, field.metadata["help"], boolean), values)
 
 

@@ -96,7 +96,11 @@ def test_a_greedy_batch_of_a_regression_observes_the_mean(criterion, x64):
         a = theta[np.ix_(known, known)] + noise * np.eye(len(known))
         s = theta[L:, L:] - theta[L:, known] @ np.linalg.solve(a, theta[known, L:])
         reach = s / (own := np.diagonal(s) + noise)
-        scores = {"emoc": np.sqrt(own) * np.abs(reach).sum(0), "variance": (reach * s).sum(0)}
+        scores = {
+            "emoc": np.sqrt(own) * np.abs(reach).sum(0),
+            "variance": (reach * s).sum(0),
+            "epig": -np.log1p(-reach * s / own[:, None]).sum(0) / 2,
+        }
         scores[criterion][rows] = -np.inf
         rows.append(int(scores[criterion].argmax()))
     assert chosen.rows.tolist() == rows

@@ -24,6 +24,16 @@ def test_a_method_is_a_strategy_with_the_settings_that_vary(tmp_path):
     assert all(sorted(method.runs) == [0, 1, 2] for method in methods)
 
 
+def test_labels_say_what_is_not_the_default_of_the_scheme(tmp_path):
+    for scheme, moves in (("batch", False), ("sequential", True), ("sequential", False)):
+        write_run(tmp_path, [0.5], strategy=("mlmoc",), seed=0, scheme=scheme, move_network=moves)
+    write_run(tmp_path, [0.5], strategy=("mlmoc",), seed=0, approximation="landmarks")
+    (found,) = arranged(tmp_path).values()
+    assert set(found.strategies) == {
+        "mlmoc", "mlmoc, sequential", "mlmoc, sequential, fixed network", "mlmoc, landmarks"
+    }  # fmt: skip
+
+
 def test_accuracies_are_arranged_by_seed_and_number_of_labels(tmp_path):
     curves = arranged(write_small(tmp_path))["digits"]
     assert curves.num_labeled.tolist() == [20, 30, 40]

@@ -45,6 +45,14 @@ def test_without_lists_there_is_one_run():
 
 
 @pytest.mark.quick
+def test_by_default_labels_move_the_network_in_the_sequential_scheme_alone():
+    found = runs("--scheme=batch,sequential", "--also=--scheme=batch --move_network=false")
+    assert chosen(found, "scheme", "move_network") == [("batch", False), ("sequential", True)]
+    (fixed,) = runs("--scheme=sequential", "--move_network=false")
+    assert not fixed.config.lookahead("none").move_network
+
+
+@pytest.mark.quick
 def test_also_adds_runs_that_differ_in_some_flags_and_repeats_none():
     found = runs(
         "--strategy=random,mlmoc",
@@ -69,9 +77,9 @@ def test_runs_are_named_by_what_they_are():
     found = runs("--strategy=random,mlmoc", "--seed=3", "--scheme=batch,sequential", "--ridge=0.01")
     assert [run.name for run in found] == [
         "random-seed=3",
-        "random-scheme=sequential-seed=3",
+        "random-scheme=sequential-move_network=True-seed=3",
         "mlmoc-seed=3",
-        "mlmoc-scheme=sequential-seed=3",
+        "mlmoc-scheme=sequential-move_network=True-seed=3",
     ]
     assert [run.config.workdir for run in found] == [f"sweep/{run.name}" for run in found]
 
