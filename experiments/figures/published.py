@@ -49,6 +49,10 @@ PUBLISHED = {
     "quick_look": Published("curves", (RESULTS / "quick_look",)),
     "temperature": Published("curves", (RESULTS / "temperature",)),
     "2-digits": Published("2-digits", (RESULTS / "fig2_digits",)),
+    "2-mnist": Published("2-mnist", (RESULTS / "fig2_mnist",)),
+    "3a": Published("3a", (RESULTS / "fig2_mnist",)),
+    "summary-mnist": Published("summary", (RESULTS / "fig2_mnist",)),
+    "table1-mnist": Published("table1", (RESULTS / "fig2_mnist",), against="mlmoc, sequential"),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential"),
 }
