@@ -12,6 +12,7 @@ from experiments.benchmarks import (
     gram,
     landmarks,
     look_ahead,
+    pools,
     query,
 )
 from experiments.benchmarks.harness import (
@@ -27,7 +28,7 @@ from experiments.benchmarks.harness import (
 from experiments.benchmarks.harness.race import Contestant
 from experiments.benchmarks.peers import __main__ as peers
 
-BENCHMARKS = [accelerator, approximations, gram, landmarks, look_ahead, peers, query]
+BENCHMARKS = [accelerator, approximations, gram, landmarks, look_ahead, peers, pools, query]
 
 
 def theta(n=30):
