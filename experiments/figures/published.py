@@ -53,6 +53,9 @@ PUBLISHED = {
     "3a": Published("3a", (RESULTS / "fig2_mnist",)),
     "summary-mnist": Published("summary", (RESULTS / "fig2_mnist",)),
     "table1-mnist": Published("table1", (RESULTS / "fig2_mnist",), against="mlmoc, sequential"),
+    "2-letter": Published("2-letter", (RESULTS / "fig2_letter",)),
+    "summary-letter": Published("summary", (RESULTS / "fig2_letter",)),
+    "table1-letter": Published("table1", (RESULTS / "fig2_letter",), against="mlmoc, sequential"),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential"),
 }
