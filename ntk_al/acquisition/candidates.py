@@ -262,8 +262,14 @@ class CandidateSet:
     @property
     def needs_posterior(self) -> bool:
         """Whether scores are computed from a posterior, because there are no blocks of Θ."""
-        options = self.options
-        return options.readout == ALL_LOGITS or from_kernel.takes_landmarks(self.problem, options)
+        return self.options.readout == ALL_LOGITS or self.takes_landmarks
+
+    @property
+    def takes_landmarks(self) -> bool:
+        """Whether the covariance is approximated by landmarks."""
+        if self.options.approximation == "none":
+            return False
+        return from_kernel.takes_landmarks(self.problem, self.options)
 
     @property
     def knows_posterior(self) -> bool:

@@ -163,7 +163,7 @@ def label_aware(
             step_key = jax.random.fold_in(key, step) if step else key
             picks.append(strategy(step_key, candidates, 1))
             row = row_of[int(picks[-1].ids[0])]
-            if step == 0 and candidates.options.approximation != "none":
+            if step == 0 and candidates.takes_landmarks:
                 candidates = _shortlisted(candidates, picks[0].utilities, k)
             if step + 1 < k:
                 label = int(np.asarray(outputs(candidates))[row].argmax())

@@ -186,8 +186,12 @@ def score_posterior(
     if rows is not None:
         rows = np.asarray(rows)
         num = num_query if num_candidates is None else num_candidates
-        if rows.ndim != 1 or not (len(rows) and rows.min() >= 0 and rows.max() < num):
-            raise ValueError(f"rows must be numbers in 0..{num - 1}, [n], got shape {rows.shape}")
+        are_numbers = rows.ndim == 1 and rows.size and np.issubdtype(rows.dtype, np.integer)
+        if not (are_numbers and rows.min() >= 0 and rows.max() < num):
+            raise ValueError(
+                f"rows must be whole numbers in 0..{num - 1}, [n], got dtype {rows.dtype} and "
+                f"shape {rows.shape}"
+            )
     scores = score_points(belief, options, num_query, num_candidates, rows)
     soundness.check_scores(scores)
     return scores

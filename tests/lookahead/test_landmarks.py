@@ -188,10 +188,10 @@ def test_some_rows_score_as_they_do_among_all(with_eval, x64):
         np.testing.assert_allclose(some, scores[rows], rtol=1e-6)
 
 
-@pytest.mark.parametrize("rows", [[U], [-1], [], [[0]]])
+@pytest.mark.parametrize("rows", [[U], [-1], [], [[0]], [0.5], [True]])
 def test_rows_that_are_no_candidates_are_refused(rows, x64):
-    with pytest.raises(ValueError, match=rf"rows must be numbers in 0..{U - 1}"):
-        lookahead.score_posterior(belief_at(RANK), rows=np.array(rows, int))
+    with pytest.raises(ValueError, match=rf"rows must be whole numbers in 0..{U - 1}"):
+        lookahead.score_posterior(belief_at(RANK), rows=np.array(rows))
 
 
 @pytest.fixture(scope="module")
