@@ -66,9 +66,12 @@ def score_points(
         known = here(belief), here(options.predictive)
         if isinstance(belief, LandmarkPosterior):
             few = None if rows is None else here(jnp.asarray(rows))
-            return to_default(landmarks.scores(*known, few, **named))
-        scores = to_default(_OF_KIND[type(belief)](known[0], num_query, known[1], **named))
-    return scores if rows is None else scores[rows]
+            scores = landmarks.scores(*known, few, **named)
+        else:
+            scores = _OF_KIND[type(belief)](known[0], num_query, known[1], **named)
+            scores = scores if rows is None else scores[rows]
+    # Outside, where the default may be float32.
+    return to_default(scores)
 
 
 @functools.partial(jax.jit, static_argnames=("criterion", "reference", "num_candidates", "task"))
