@@ -59,6 +59,15 @@ def shortlist(values: np.ndarray, k: int) -> np.ndarray | None:
     return np.sort(np.argsort(-significant(values), kind="stable")[:num])
 
 
+def among_all(values: ArrayLike, rows: np.ndarray | None, num: int) -> np.ndarray:
+    """Returns the values of some rows among all ``num``, where the others have −inf, ``[num]``."""
+    if rows is None:
+        return np.asarray(values)
+    whole = np.full(num, -np.inf)
+    whole[rows] = values
+    return whole
+
+
 def best(values: ArrayLike, allowed: np.ndarray, tie_breaks: np.ndarray) -> int:
     """Returns the allowed row of the largest value; the largest tie break decides among equals."""
     values = np.where(allowed, np.asarray(values, np.float64), -np.inf)

@@ -22,7 +22,7 @@ from ntk_al.lookahead.from_kernel import (
     takes_landmarks,
 )
 from ntk_al.lookahead.from_posterior import score_belief
-from ntk_al.lookahead.greedy import greedy, shortlist, significant
+from ntk_al.lookahead.greedy import among_all, greedy, shortlist, significant
 from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.probabilities import resolved
@@ -217,10 +217,7 @@ def _greedy(
         scores = first
         if belief is not start:
             found = np.asarray(score_belief(belief, problem, marginal, rows))
-            scores = found
-            if rows is not None:
-                scores = np.full(len(first), -np.inf)
-                scores[rows] = found
+            scores = among_all(found, rows, len(first))
         check_scores(scores[allowed], 1)
         return significant(scores)
 

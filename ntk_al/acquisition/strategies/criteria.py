@@ -10,6 +10,7 @@ from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, Utility, facts
 from ntk_al.lookahead import from_kernel, score_posterior
 from ntk_al.lookahead.belief import Belief
+from ntk_al.lookahead.greedy import among_all
 from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array, ArrayLike
@@ -35,11 +36,7 @@ def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = 
         predictive=candidates.predictive if needed(options.criterion, options.task) else None,
         rows=rows,
     )
-    if rows is None:
-        return scores
-    whole = np.full(num, -np.inf)  # what is excluded has no score
-    whole[rows] = scores
-    return whole
+    return among_all(scores, rows, num)  # what is excluded has no score
 
 
 def of_criterion(name: str) -> Utility:
