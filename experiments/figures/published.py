@@ -56,6 +56,11 @@ PUBLISHED = {
     "2-letter": Published("2-letter", (RESULTS / "fig2_letter",)),
     "summary-letter": Published("summary", (RESULTS / "fig2_letter",)),
     "table1-letter": Published("table1", (RESULTS / "fig2_letter",), against="mlmoc, sequential"),
+    "2-satellite": Published("2-satellite", (RESULTS / "fig2_satellite",)),
+    "summary-satellite": Published("summary", (RESULTS / "fig2_satellite",)),
+    "table1-satellite": Published(
+        "table1", (RESULTS / "fig2_satellite",), against="mlmoc, sequential"
+    ),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential"),
 }
