@@ -9,7 +9,7 @@ from typing import Any
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks
-from ntk_al.acquisition import APPROXIMATIONS, BATCH_MODES, STRATEGIES, LookaheadOptions
+from ntk_al.acquisition import APPROXIMATIONS, BATCH_MODES, SOLVERS, STRATEGIES, LookaheadOptions
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.data import DATASETS
 from ntk_al.kernels import PRECISIONS
@@ -153,8 +153,10 @@ class Config:
         "What changes are measured from, the network's outputs or the retrained linearized ones:",
         choices=REFERENCES,
     )
-    ridge: float = _setting(
-        LookaheadOptions.ridge, "λ divided by the mean diagonal of the kernel.", least=0
+    ridge: float | str = _setting(
+        LookaheadOptions.ridge,
+        "λ divided by the mean diagonal of the kernel, or leave_one_out: the one with which the "
+        "labels predict each other best.",
     )
     precision: str = _setting(
         LookaheadOptions.precision,
@@ -188,6 +190,18 @@ class Config:
         "Landmarks are added until the scores of all and of half of them have a rank correlation "
         "of at least 1 minus this.",
         least=0,
+    )
+    solver: str = _setting(
+        LookaheadOptions.solver,
+        "How look-ahead strategies condition on the labeled set. "
+        + "; ".join(f"{name}: {how}" for name, how in SOLVERS.items())
+        + ". One of:",
+        choices=SOLVERS,
+    )
+    solver_tolerance: float = _setting(
+        LookaheadOptions.solver_tolerance,
+        "Conjugate gradients stop when no residual is larger than this share of its right-hand "
+        "side.",
     )
     batch_mode: str = _setting(
         LookaheadOptions.batch_mode,
@@ -301,6 +315,8 @@ class Config:
             approximation=self.approximation,
             rank=self.rank,
             tolerance=self.tolerance,
+            solver=self.solver,
+            solver_tolerance=self.solver_tolerance,
             batch_mode=self.batch_mode,
             criterion=self.criterion,
             move_network=bool(self.move_network),

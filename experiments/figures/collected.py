@@ -18,7 +18,7 @@ from ..sweep import directory
 QUERY_SETTINGS = (
     "strategy", "scheme", "batch_mode", "criterion", "readout", "reference", "ridge", "predictive",
     "move_network", "eval_size", "retraining_epochs", "retraining_rate", "precision",
-    "memory_budget", "devices", "approximation", "rank", "tolerance",
+    "memory_budget", "devices", "approximation", "rank", "tolerance", "solver", "solver_tolerance",
 )  # fmt: skip
 """Settings of a method; all others define the problem on which methods are compared."""
 
@@ -28,6 +28,7 @@ _FLAGS_AS_WORDS = {
     ("move_network", True): "moving",
     ("move_network", False): "fixed network",
     ("approximation", "landmarks"): "landmarks",
+    ("solver", "cg"): "conjugate gradients",
     ("predictive", "softmax"): "softmax",
 }
 """What the values of settings are called beside a strategy's name."""

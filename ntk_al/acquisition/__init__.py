@@ -7,12 +7,13 @@ from ntk_al.acquisition.requirements import check
 from ntk_al.acquisition.schemes import SCHEMES
 from ntk_al.acquisition.strategies import STRATEGIES
 from ntk_al.acquisition.strategy import Choice, Strategy, Utilities, jointly, label_aware, ranked
-from ntk_al.lookahead.options import APPROXIMATIONS, BATCH_MODES
+from ntk_al.lookahead.options import APPROXIMATIONS, BATCH_MODES, SOLVERS
 
 __all__ = [
     "APPROXIMATIONS",
     "BATCH_MODES",
     "SCHEMES",
+    "SOLVERS",
     "STRATEGIES",
     "CandidateSet",
     "Choice",

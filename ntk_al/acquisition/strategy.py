@@ -18,7 +18,7 @@ import numpy as np
 from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet, Selection
 from ntk_al.lookahead.belief import Belief
-from ntk_al.lookahead.factorization import Factor
+from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.lookahead.greedy import shortlist, significant
 from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.types import Array, ArrayLike
@@ -202,7 +202,7 @@ def uniform_by_id(key: Array, ids: np.ndarray) -> np.ndarray:
     return np.asarray(_uniform_by_id(key, jnp.asarray(ids, jnp.uint32)))
 
 
-def facts(fitted: Belief | Factor) -> dict[str, float]:
+def facts(fitted: Belief | Conditioned) -> dict[str, float]:
     """Returns the ridge and the condition number of a factorization, as diagnostics."""
     found = {
         "ridge": float(f"{fitted.ridge:.6g}"),

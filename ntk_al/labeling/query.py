@@ -72,6 +72,8 @@ def key_of(
     kernel: tuple[Any, ...] = (options.readout, options.ridge, options.precision, options.task)
     if options.approximation != "none":
         kernel = (*kernel, options.approximation, options.rank, options.tolerance)
+    if options.solver != "cholesky":
+        kernel = (*kernel, options.solver, options.solver_tolerance)
     return digest(network, pool, [*base.items()], kernel, most)
 
 

@@ -6,6 +6,7 @@ from ntk_al.lookahead.options import (
     APPROXIMATIONS,
     BATCH_MODES,
     REFERENCES,
+    SOLVERS,
     ScoreOptions,
 )
 from ntk_al.lookahead.probabilities import predictive
@@ -19,6 +20,7 @@ __all__ = [
     "BATCH_MODES",
     "CRITERIA",
     "REFERENCES",
+    "SOLVERS",
     "TASKS",
     "Diagnostics",
     "ScoreOptions",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import warnings
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,28 @@ RIDGE = 1e-4
 _LARGEST_RIDGE = 1.0
 _SMALLEST_RETRY = 1e-8
 _POWER_ITERATIONS = 50
+
+
+class Conditioned(Protocol):
+    """What the posterior at any points follows from: a ``Factor``, or an iterative solution."""
+
+    @property
+    def noise(self) -> Array:
+        """λ."""
+
+    @property
+    def ridge(self) -> Array:
+        """λ divided by the mean of diag Θ(L, L)."""
+
+    @property
+    def condition_number(self) -> Array:
+        """A lower estimate of the condition number of A."""
+
+    def at(self, cross: ArrayLike, logits: ArrayLike) -> Points:
+        """Returns the posterior at N points, without their covariance."""
+
+    def mean(self, cross: ArrayLike, logits: ArrayLike) -> Array:
+        """Returns the mean of the posterior at N points, ``[N, C]``."""
 
 
 @jax.tree_util.register_dataclass
@@ -61,6 +84,10 @@ class Factor:
         with float64.widest(self, cross, logits):
             return _at(*float64.here((self, cross, logits)))
 
+    def mean(self, cross: ArrayLike, logits: ArrayLike) -> Array:
+        """Returns the mean of the posterior at N points, ``[N, C]``; arguments as for ``at``."""
+        return self.at(cross, logits).mean
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +98,25 @@ class Points:
       logits: f(x) of the network, ``[N, C]``.
       mean: outputs of the linearized network after retraining, ``[N, C]``.
       whitened: K⁻¹Θ(L, x) with the Cholesky factor K of A, ``[L, N]``. The covariance follows from
-        it as S(x, x') = Θ(x, x') − whitened(x)ᵀ whitened(x').
+        it as S(x, x') = Θ(x, x') − whitened(x)ᵀ dual(x').
+      dual: ``None`` if it is ``whitened``. Conjugate gradients have no K and give two factors of
+        another length instead, see ``conjugate_gradients``.
     """
 
     logits: Array
     mean: Array
     whitened: Array
+    dual: Array | None = None
+
+    @property
+    def other(self) -> Array:
+        """The second factor of Θ(x, L) A⁻¹ Θ(L, x')."""
+        return self.whitened if self.dual is None else self.dual
+
+    def take(self, rows: ArrayLike | slice) -> Points:
+        """Returns some of the points."""
+        dual = None if self.dual is None else self.dual[:, rows]
+        return Points(self.logits[rows], self.mean[rows], self.whitened[:, rows], dual)
 
 
 def factorize(
@@ -147,15 +187,18 @@ def covariance(points1: Points, points2: Points, theta: ArrayLike) -> Array:
       ``[N1, N2]``.
     """
     with float64.widest(points1, points2, theta) as dtype:
-        whitened = points1.whitened, points2.whitened
-        return _covariance(*float64.here(whitened), jnp.asarray(float64.here(theta), dtype))
+        factors = points1.whitened, points2.other
+        return _covariance(*float64.here(factors), jnp.asarray(float64.here(theta), dtype))
 
 
 def variance(points: Points, diagonal: ArrayLike) -> Array:
     """The diagonal of S(x, x), ``[N]``, computed from diag Θ(x, x), ``[N]``."""
     with float64.widest(points, diagonal) as dtype:
         diagonal = jnp.asarray(float64.here(diagonal), dtype)
-        return diagonal - jnp.square(float64.here(points.whitened)).sum(0)
+        if points.dual is None:
+            return diagonal - jnp.square(float64.here(points.whitened)).sum(0)
+        whitened, dual = float64.here((points.whitened, points.dual))
+        return diagonal - (whitened * dual).sum(0)
 
 
 @jax.jit
@@ -217,8 +260,8 @@ def _at(factor: Factor, cross: Array, logits: Array) -> Points:
 
 
 @jax.jit
-def _covariance(whitened1: Array, whitened2: Array, theta: Array) -> Array:
-    return theta - _matmul(whitened1.T, whitened2)
+def _covariance(whitened: Array, other: Array, theta: Array) -> Array:
+    return theta - _matmul(whitened.T, other)
 
 
 def _matmul(a: Array, b: Array) -> Array:

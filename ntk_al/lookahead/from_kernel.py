@@ -14,15 +14,23 @@ from ntk_al import kernels
 from ntk_al._utils import checks, sharding
 from ntk_al._utils.float64 import here, to_default, widest
 from ntk_al.kernels.empirical.gram import unchecked_blocks
-from ntk_al.lookahead import full_posterior, landmarks, posterior, probabilities, tiles
+from ntk_al.lookahead import (
+    full_posterior,
+    landmarks,
+    posterior,
+    probabilities,
+    ridges,
+    tiles,
+)
 from ntk_al.lookahead.belief import Belief
-from ntk_al.lookahead.factorization import Factor, factorize
+from ntk_al.lookahead.conditioning import conditioned
+from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.lookahead.from_posterior import score_belief
 from ntk_al.lookahead.options import ALL_LOGITS, ScoreOptions
 from ntk_al.lookahead.padding import cut, pad
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import Problem
-from ntk_al.types import Array, ArrayLike, GramBlocks
+from ntk_al.types import Array, GramBlocks
 
 
 class Scored(NamedTuple):
@@ -34,7 +42,7 @@ class Scored(NamedTuple):
     """
 
     scores: Array
-    factor: Factor | Belief
+    factor: Conditioned | Belief
 
 
 def scored(
@@ -83,6 +91,7 @@ def kernel_blocks(
         mesh=options.mesh,
         on_plan=on_plan,
         padded=not checks.is_traced(problem.network, problem.x_labeled, problem.x_pool),
+        labeled=options.solver == "cholesky",
     )
 
 
@@ -97,7 +106,7 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
     options = probabilities.resolved(options, problem)
     mesh = sharding.automatic(options.mesh)
     everywhere = sharding.everywhere(mesh)
-    factor = _factorized(problem, everywhere(theta.labeled), options)
+    factor = conditioned(problem, options, everywhere(theta.labeled))
     cross = everywhere(theta.labeled_pool)
     pool = factor.at(cross, pad(problem.pool_logits, cross.shape[1]))
     evaluation, num_evaluation = pool, problem.num_pool
@@ -141,7 +150,8 @@ def condition(problem: Problem, options: ScoreOptions, theta: GramBlocks | None 
         blocks = kernels.full_blocks(
             square.network, square.x_labeled, square.x_pool, memory_budget=options.memory_budget
         )
-        return full_posterior.condition(blocks, *given, ridge=options.ridge)
+        ridge = ridges.resolved(options.ridge, blocks.labeled, square.targets)
+        return full_posterior.condition(blocks, *given, ridge=ridge)
     if theta is None or problem.x_eval is not None:
         theta = kernel_blocks(square, options)
     belief, num = padded_posterior(square, options, theta), square.num_pool
@@ -165,15 +175,8 @@ def padded_posterior(problem: Problem, options: ScoreOptions, theta: GramBlocks)
     everywhere = sharding.everywhere(sharding.automatic(options.mesh))
     cross = jnp.asarray(everywhere(theta.labeled_pool))
     return posterior.at_points(
-        _factorized(problem, everywhere(theta.labeled), options),
+        conditioned(problem, options, everywhere(theta.labeled)),
         cross,
         jnp.asarray(everywhere(theta.eval_pool)),
         pad(problem.pool_logits, cross.shape[1]),
-    )
-
-
-def _factorized(problem: Problem, labeled: ArrayLike, options: ScoreOptions) -> Factor:
-    residual, num_padded = problem.residual, labeled.shape[0]
-    return factorize(
-        labeled, pad(residual, num_padded), ridge=options.ridge, num_labeled=len(residual)
     )

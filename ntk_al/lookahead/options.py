@@ -11,6 +11,7 @@ from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead.criteria import CRITERIA
 from ntk_al.lookahead.factorization import RIDGE
+from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import PREDICTIVES, READOUTS, Predictive
 
@@ -23,6 +24,12 @@ APPROXIMATIONS = {
     "auto": "landmarks where they take at most half of the kernel, otherwise none",
 }
 """How much of the posterior covariance S is computed."""
+
+SOLVERS = {
+    "cholesky": "a Cholesky factor of the kernel of the labeled set, exact",
+    "cg": "conjugate gradients, for labeled sets whose kernel does not fit into memory",
+}
+"""How the labeled set is conditioned on."""
 
 ALL_LOGITS = "all_logits"
 """The value of ``readout`` that selects the LC × LC kernel of all logits, for small problems."""
@@ -46,7 +53,8 @@ class ScoreOptions:
       reference: ``"network"`` measures changes from f (Eq. 13 as printed), ``"linearized"`` from
         the retrained linearized network.
       ridge: λ divided by the mean of diag Θ(L, L). If the kernel cannot be factorized, the ridge is
-        multiplied by ten until it can.
+        multiplied by ten until it can. ``"leave_one_out"`` takes the one, from 1e-4 to 1, with
+        which the labels predict each other best, see ``ridges``; it suits noisy labels.
       precision: precision of the Jacobian's entries, see ``kernels.gram``. Everything after the
         kernel is computed in float64 if the device supports it.
       memory_budget: bytes that the kernel may take on each device; ``None`` allows most of the free
@@ -61,6 +69,10 @@ class ScoreOptions:
       rank: the number of landmarks; ``None`` takes as many as ``tolerance`` asks for.
       tolerance: landmarks are added until the scores of all and of half of them have a rank
         correlation of at least 1 − tolerance.
+      solver: how the labeled set is conditioned on, a key of ``SOLVERS``. ``"cg"`` never forms
+        Θ(L, L), but computes it anew in every iteration.
+      solver_tolerance: conjugate gradients stop when no residual is larger than this share of its
+        right-hand side. Errors of the covariance grow with its square.
 
     Raises:
       TypeError: if the ridge or the budget is not a number, or ``predictive`` is neither a name nor
@@ -73,7 +85,7 @@ class ScoreOptions:
     criterion: str = "mlmoc"
     readout: str = "first_logit"
     reference: str = "network"
-    ridge: float = RIDGE
+    ridge: float | str = RIDGE
     precision: str = "float32"
     memory_budget: int | None = None
     mesh: Mesh | None = None
@@ -82,6 +94,8 @@ class ScoreOptions:
     approximation: str = "none"
     rank: int | None = None
     tolerance: float = 0.02
+    solver: str = "cholesky"
+    solver_tolerance: float = 1e-6
 
     def __post_init__(self) -> None:
         checks.one_of("task", self.task, TASKS)
@@ -94,7 +108,9 @@ class ScoreOptions:
         checks.one_of("readout", self.readout, (*READOUTS, ALL_LOGITS))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.one_of("precision", self.precision, PRECISIONS)
-        if not checks.is_traced(self.ridge):
+        if isinstance(self.ridge, str):
+            checks.one_of("ridge (if it is not a number)", self.ridge, (LEAVE_ONE_OUT,))
+        elif not checks.is_traced(self.ridge):
             checks.at_least("ridge", self.ridge, 0)
         if self.memory_budget is not None:
             checks.positive("memory_budget", self.memory_budget)
@@ -118,13 +134,15 @@ class ScoreOptions:
                     "rank is the number of landmarks: it needs approximation='landmarks'"
                 )
         checks.at_least("tolerance", self.tolerance, 0)
-        exact = self.approximation == "none"
+        checks.one_of("solver", self.solver, SOLVERS)
+        checks.positive("solver_tolerance", self.solver_tolerance)
+        exact = self.approximation == "none" and self.solver == "cholesky"
         if self.readout == ALL_LOGITS and not (
             self.mesh is None and self.precision == "float32" and exact
         ):
             raise ValueError(
                 "readout='all_logits' is for small problems: it takes neither a mesh nor a "
-                "precision other than float32 nor an approximation"
+                "precision other than float32 nor an approximation nor solver='cg'"
             )
 
 

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks, float64
-from ntk_al.lookahead.factorization import RIDGE, Factor, covariance, factorize
+from ntk_al.lookahead.factorization import RIDGE, Conditioned, covariance, factorize
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 _RAISED = 1.01  # a variance that is raised by less is that of a point and of its copy
@@ -245,11 +245,13 @@ def condition(
     return at_points(factor, blocks.labeled_pool, blocks.eval_pool, logits)
 
 
-def at_points(factor: Factor, cross: ArrayLike, theta: ArrayLike, logits: ArrayLike) -> Posterior:
-    """Computes the posterior at query points from the factorized kernel of the labeled set.
+def at_points(
+    factor: Conditioned, cross: ArrayLike, theta: ArrayLike, logits: ArrayLike
+) -> Posterior:
+    """Computes the posterior at query points from the labeled set.
 
     Args:
-      factor: from ``factorize``.
+      factor: the labeled set, from ``factorize`` or ``conditioned``.
       cross: Θ(L, Q), ``[L, Q]``.
       theta: Θ(Q, Q), ``[Q, Q]``.
       logits: f at the query points, ``[Q, C]``.

@@ -36,7 +36,7 @@ def score(
     criterion: str = ScoreOptions.criterion,
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
-    ridge: float = ScoreOptions.ridge,
+    ridge: float | str = ScoreOptions.ridge,
     x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
@@ -46,6 +46,8 @@ def score(
     approximation: str = ScoreOptions.approximation,
     rank: int | None = ScoreOptions.rank,
     tolerance: float = ScoreOptions.tolerance,
+    solver: str = ScoreOptions.solver,
+    solver_tolerance: float = ScoreOptions.solver_tolerance,
 ) -> Array:
     """Scores every candidate by how the network would change if that candidate were labeled.
 
@@ -64,6 +66,7 @@ def score(
       readout: the scalar whose gradient defines the kernel, see ``ScoreOptions``.
       reference: what changes are measured from, ``"network"`` or ``"linearized"``.
       ridge: λ divided by the mean of diag Θ(L, L); multiplied by ten until A can be factorized.
+        ``"leave_one_out"`` lets the labels choose it, which suits noisy ones, see ``ScoreOptions``.
       x_eval: points at which outputs are compared, ``[E, ...]``; ``None`` means the candidates.
       precision: precision of the Jacobian's entries, see ``kernels.gram``.
       memory_budget: bytes that the kernel may take on each device; ``None`` allows most of the
@@ -83,6 +86,9 @@ def score(
       rank: the number of landmarks; ``None`` takes as many as ``tolerance`` asks for.
       tolerance: landmarks are added until the scores of all and of half of them have a rank
         correlation of at least 1 − tolerance.
+      solver: how the labeled set is conditioned on: ``"cholesky"``, or ``"cg"`` for labeled sets
+        whose kernel ``[L, L]`` does not fit into memory, see ``ScoreOptions``.
+      solver_tolerance: the relative residual at which conjugate gradients stop.
 
     Returns:
       Scores ``[U]``, higher = query first. They are never NaN; −inf marks a candidate that cannot
@@ -110,6 +116,8 @@ def score(
         approximation=approximation,
         rank=rank,
         tolerance=tolerance,
+        solver=solver,
+        solver_tolerance=solver_tolerance,
     )
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":

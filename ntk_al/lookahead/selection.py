@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, float64, memory
 from ntk_al.lookahead.belief import Belief
-from ntk_al.lookahead.factorization import Factor
+from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.lookahead.from_kernel import (
     condition,
     kernel_blocks,
@@ -87,7 +87,7 @@ def select(
     criterion: str = ScoreOptions.criterion,
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
-    ridge: float = ScoreOptions.ridge,
+    ridge: float | str = ScoreOptions.ridge,
     x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
@@ -97,6 +97,8 @@ def select(
     approximation: str = ScoreOptions.approximation,
     rank: int | None = ScoreOptions.rank,
     tolerance: float = ScoreOptions.tolerance,
+    solver: str = ScoreOptions.solver,
+    solver_tolerance: float = ScoreOptions.solver_tolerance,
 ) -> Selection:
     """Chooses k candidates to label next.
 
@@ -131,6 +133,8 @@ def select(
         with each other.
       rank: see ``score``.
       tolerance: see ``score``.
+      solver: see ``score``.
+      solver_tolerance: see ``score``.
 
     Returns:
       The rows of the chosen candidates, the scores of all candidates, and diagnostics.
@@ -159,6 +163,8 @@ def select(
         approximation=approximation,
         rank=rank,
         tolerance=tolerance,
+        solver=solver,
+        solver_tolerance=solver_tolerance,
     )
     checks.one_of("batch_mode", batch_mode, BATCH_MODES)
     if key is not None:
@@ -189,7 +195,7 @@ def _top_k(
     k: int,
     tie_breaks: np.ndarray,
     on_plan: Callable[[str], None],
-) -> tuple[np.ndarray, np.ndarray, Factor | Belief]:
+) -> tuple[np.ndarray, np.ndarray, Conditioned | Belief]:
     on_device, factor = scored(problem, options, on_plan)
     scores = np.asarray(on_device)
     check_scores(scores, k)

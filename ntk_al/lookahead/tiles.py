@@ -82,7 +82,10 @@ def score_candidates(
                 return jax.lax.dynamic_slice_in_dim(array, start, size, axis)
 
             candidates = Points(
-                logits=cut(pool.logits, 0), mean=cut(pool.mean, 0), whitened=cut(pool.whitened, 1)
+                logits=cut(pool.logits, 0),
+                mean=cut(pool.mean, 0),
+                whitened=cut(pool.whitened, 1),
+                dual=None if pool.dual is None else cut(pool.dual, 1),
             )
             covariance = factorization.covariance(evaluation, candidates, cut(theta, 1))
             of_candidates = cut(variance, 0)
@@ -103,7 +106,8 @@ def score_candidates(
         return of_share(pool, theta, diagonal)
     share = P(sharding.MESH_AXIS)
     columns = P(None, sharding.MESH_AXIS)
-    of_pool = Points(logits=share, mean=share, whitened=columns)  # type: ignore[arg-type]
+    dual = None if pool.dual is None else columns
+    of_pool = Points(share, share, columns, dual)  # type: ignore[arg-type]
     return jax.shard_map(
         of_share, mesh=mesh, in_specs=(of_pool, columns, share), out_specs=share, check_vma=False
     )(pool, theta, diagonal)

@@ -6,11 +6,10 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from ntk_al._utils import checks
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategies.infinite_ntk import twin_blocks, twin_facts
 from ntk_al.acquisition.strategy import Utilities
-from ntk_al.lookahead import posterior, score_posterior
+from ntk_al.lookahead import posterior, ridges, score_posterior
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array
 
@@ -63,9 +62,10 @@ def _belief(candidates: CandidateSet) -> Posterior:
 def _condition(given: CandidateSet) -> Posterior:
     """Computes the Gaussian process given the labeled set."""
     num_points, num_classes = given.problem.with_one_set().pool_logits.shape
+    theta, targets = twin_blocks(given, "nngp"), given.problem.targets
     return posterior.condition(
-        twin_blocks(given, "nngp"),
-        checks.targets("y_labeled", given.y_labeled, len(given.x_labeled), num_classes),
+        theta,
+        targets,
         jnp.zeros((num_points, num_classes)),
-        ridge=given.options.ridge,
+        ridge=ridges.resolved(given.options.ridge, theta.labeled, targets),
     )

@@ -7,7 +7,7 @@ from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategies.criteria import scores_of
 from ntk_al.acquisition.strategy import Utilities, facts
 from ntk_al.kernels.infinite.gram import choose_head
-from ntk_al.lookahead import posterior
+from ntk_al.lookahead import posterior, ridges
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.types import Array, GramBlocks
 
@@ -57,9 +57,9 @@ def twin_facts(candidates: CandidateSet, belief: Posterior) -> dict[str, float]:
 def _condition(given: CandidateSet) -> Posterior:
     """Computes the posterior under the infinite-width tangent kernel before any further label."""
     logits = given.problem.with_one_set().pool_logits
-    return posterior.condition(
-        twin_blocks(given, "ntk"), given.residual, logits, ridge=given.options.ridge
-    )
+    theta = twin_blocks(given, "ntk")
+    ridge = ridges.resolved(given.options.ridge, theta.labeled, given.problem.targets)
+    return posterior.condition(theta, given.residual, logits, ridge=ridge)
 
 
 def _head(candidates: CandidateSet) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategies.criteria import scores_of
 from ntk_al.acquisition.strategy import Utilities, facts
-from ntk_al.lookahead import posterior
+from ntk_al.lookahead import posterior, ridges
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.network.features import last_features
 from ntk_al.types import Array, GramBlocks
@@ -39,7 +39,8 @@ def _condition(given: CandidateSet) -> Posterior:
     query = _with_bias(query)
     theta = GramBlocks.square(labeled @ labeled.T, labeled @ query.T, query @ query.T)
     logits = given.problem.with_one_set().pool_logits
-    return posterior.condition(theta, given.residual, logits, ridge=given.options.ridge)
+    ridge = ridges.resolved(given.options.ridge, theta.labeled, given.problem.targets)
+    return posterior.condition(theta, given.residual, logits, ridge=ridge)
 
 
 def _with_bias(features: np.ndarray) -> np.ndarray:

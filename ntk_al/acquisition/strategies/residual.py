@@ -10,7 +10,8 @@ from ntk_al._utils import examples, float64, sharding
 from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.strategy import Utilities, facts
 from ntk_al.lookahead import ALL_LOGITS
-from ntk_al.lookahead.factorization import Factor, Points, factorize
+from ntk_al.lookahead.conditioning import conditioned
+from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.types import Array
 
 
@@ -29,25 +30,27 @@ def residual(key: Array, candidates: CandidateSet) -> Utilities:
     if candidates.observed or candidates.options.readout == ALL_LOGITS:
         belief, num = candidates.posterior, len(candidates.x)
         return Utilities(_error_norm(belief.mean[:num], belief.logits[:num]), facts(belief))
-    factor, points = candidates.once(_points)
-    return Utilities(_error_norm(points.mean, points.logits), facts(factor))
+    fitted, mean = candidates.once(_mean)
+    return Utilities(_error_norm(mean, candidates.network_logits), facts(fitted))
 
 
-def _points(given: CandidateSet) -> tuple[Factor, Points]:
-    """Computes the posterior at the candidates, without covariance, from Θ(L, L) and Θ(L, U)."""
-    options, num_labeled = given.options, len(given.x_labeled)
+def _mean(given: CandidateSet) -> tuple[Conditioned, Array]:
+    """Computes the posterior mean at the candidates, from Θ(L, L) and Θ(L, U)."""
+    options = given.options
+    by_cholesky = options.solver == "cholesky"
+    num_labeled = len(given.x_labeled) if by_cholesky else 0
     theta = kernels.gram(
         given.network,
         given.x_labeled,
-        examples.stack([given.x_labeled, given.x]),
+        examples.stack([given.x_labeled, given.x]) if by_cholesky else given.x,
         readout=options.readout,
         precision=options.precision,
         memory_budget=options.memory_budget,
         mesh=options.mesh,
     )
     theta = jnp.asarray(sharding.everywhere(sharding.automatic(options.mesh))(theta))
-    factor = factorize(theta[:, :num_labeled], given.residual, ridge=options.ridge)
-    return factor, factor.at(theta[:, num_labeled:], given.network_logits)
+    fitted = conditioned(given.problem, options, theta[:, :num_labeled])
+    return fitted, fitted.mean(theta[:, num_labeled:], given.network_logits)
 
 
 def _error_norm(mean: Array, logits: Array) -> Array:

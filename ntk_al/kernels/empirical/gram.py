@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, sharding
@@ -156,17 +157,20 @@ def unchecked_blocks(
     memory_budget: int | None,
     mesh: Mesh | None,
     padded: bool = False,
+    labeled: bool = True,
     on_plan: Callable[[str], None] | None = None,
 ) -> GramBlocks:
     """``blocks`` without checks, for callers that have already scanned the large inputs.
 
-    If ``padded``, every set is filled with zeros up to a size that similar sets share.
-    ``on_plan`` is called with the plan, in words.
+    If ``padded``, every set is filled with zeros up to a size that similar sets share. Unless
+    ``labeled``, Θ(L, L) is not computed, and empty. ``on_plan`` is called with the plan, in words.
     """
     sets: tuple[PyTree, ...] = (x_labeled, x_pool)
-    pairs: tuple[tuple[int, int], ...] = ((0, 0), (0, 1), (1, 1))
+    pairs: tuple[tuple[int, int], ...] = ((0, 1), (1, 1))
     if x_eval is not None:
-        sets, pairs = (*sets, x_eval), ((0, 0), (0, 1), (0, 2), (2, 1))
+        sets, pairs = (*sets, x_eval), ((0, 1), (0, 2), (2, 1))
+    if labeled:
+        pairs = ((0, 0), *pairs)
     theta, norms = execute.kernel_blocks(
         network,
         sets,
@@ -180,8 +184,8 @@ def unchecked_blocks(
         on_plan=on_plan,
     )
     return GramBlocks(
-        labeled=theta[0],
-        labeled_pool=theta[1],
+        labeled=theta.pop(0) if labeled else jnp.zeros((0, 0), theta[0].dtype),
+        labeled_pool=theta[0],
         labeled_eval=theta[-2],
         eval_pool=theta[-1],
         pool_diagonal=norms[0] if norms else theta[-1].diagonal(),

@@ -18,11 +18,11 @@ from ntk_al import kernels
 from ntk_al._utils import checks, examples, float64, progress, sharding
 from ntk_al.kernels.empirical.gram import unchecked_blocks
 from ntk_al.lookahead import probabilities
-from ntk_al.lookahead.factorization import Factor, Points, covariance, factorize, variance
+from ntk_al.lookahead.conditioning import conditioned
+from ntk_al.lookahead.factorization import covariance, variance
 from ntk_al.lookahead.landmarks.posterior import LandmarkPosterior
 from ntk_al.lookahead.landmarks.scores import scores
 from ntk_al.lookahead.options import ScoreOptions
-from ntk_al.lookahead.padding import pad
 from ntk_al.lookahead.problem import Problem
 from ntk_al.types import Array, GramBlocks
 
@@ -109,11 +109,11 @@ class _Rows:
         self._square, self._options, self._order = square, options, order
         self._everywhere = sharding.everywhere(sharding.automatic(options.mesh))
         with progress.shown(f"{rank} landmarks", len(self._chunks())) as advance:
-            parts = []
+            parts: list[GramBlocks] = []
             for chunk in self._chunks():
-                parts.append(self._first_blocks(order[:rank], chunk))
+                parts.append(self._first_blocks(order[:rank], chunk, labeled=not parts))
                 advance(parts[-1])
-        self._factor = self._factorized(parts[0].labeled)
+        self._factor = conditioned(square, options, parts[0].labeled)
         cross = self._joined([part.labeled_pool for part in parts])
         self._points = self._factor.at(cross, square.pool_logits)
         with float64.widest(self._points) as dtype:
@@ -179,7 +179,7 @@ class _Rows:
             [part[..., :size] for part, size in zip(whole, sizes, strict=True)], -1
         )
 
-    def _first_blocks(self, landmarks: np.ndarray, chunk: slice) -> GramBlocks:
+    def _first_blocks(self, landmarks: np.ndarray, chunk: slice, *, labeled: bool) -> GramBlocks:
         square, options = self._square, self._options
         return unchecked_blocks(
             square.network,
@@ -191,25 +191,11 @@ class _Rows:
             memory_budget=options.memory_budget,
             mesh=options.mesh,
             padded=True,
-        )
-
-    def _factorized(self, labeled: Array) -> Factor:
-        residual = self._square.residual
-        return factorize(
-            self._everywhere(labeled),
-            pad(residual, labeled.shape[0]),
-            ridge=self._options.ridge,
-            num_labeled=len(residual),
+            labeled=labeled and options.solver == "cholesky",
         )
 
     def _covariance(self, landmarks: np.ndarray, theta: np.ndarray) -> Array:
-        at = self._points
-        of_landmarks = Points(
-            logits=at.logits[landmarks],
-            mean=at.mean[landmarks],
-            whitened=at.whitened[:, landmarks],
-        )
-        return covariance(of_landmarks, at, theta)
+        return covariance(self._points.take(landmarks), self._points, theta)
 
     def _low_rank(self, rows: Array, landmarks: np.ndarray) -> Array:
         """F = S(Q, P) K⁻ᵀ, ``[Q, r]``."""
