@@ -28,12 +28,31 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
             flags.DEFINE_bool(name, default, help, flag_values=values)
         elif int in kinds:
             flags.DEFINE_integer(name, default, help, flag_values=values)
+        elif {float, str} <= kinds:
+            flags.DEFINE(NumberOrName(), name, default, help, values)
         elif float in kinds:
             flags.DEFINE_float(name, default, help, flag_values=values)
         elif isinstance(default, tuple):
             flags.DEFINE_list(name, list(default), help, flag_values=values)
         else:
             flags.DEFINE_string(name, default, help, flag_values=values)
+
+
+class NumberOrName(flags.ArgumentParser[float | str]):
+    """Reads a number, and anything else as a name."""
+
+    syntactic_help = "a number or a name"
+
+    def parse(self, argument: str | float) -> float | str:
+        """Returns a number if the argument is one."""
+        try:
+            return float(argument)
+        except ValueError:
+            return str(argument)
+
+    def flag_type(self) -> str:
+        """The name of the type, which ``--help`` shows."""
+        return "number or name"
 
 
 def to_config(values: flags.FlagValues = flags.FLAGS) -> Config:

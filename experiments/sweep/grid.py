@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import flags
 
+from .. import command_line
 from ..config import Config
 from ..definition import PLACES, settings
 
@@ -169,6 +170,8 @@ def _value(name: str, text: str, kinds: set[Any]) -> Any:
             return flags.BooleanParser().parse(text)
         if int in kinds:
             return int(text)
+        if {float, str} <= kinds:
+            return command_line.NumberOrName().parse(text)
         return float(text) if float in kinds else text
     except ValueError as error:
         raise ValueError(f"--{name}={text}: {error}") from error

@@ -108,7 +108,7 @@ def test_the_printed_command_of_a_run_describes_that_run():
         (["--seed=0..999999999"], "--seed=0..999999999"),
         (["--seed=0..99999", "--width=1,2"], "a sweep of more than 100000 runs"),
         (["--strategy=mlmco"], "unknown strategy 'mlmco'; known"),
-        (["--ridge=small"], "--ridge=small: could not convert"),
+        (["--tolerance=small"], "--tolerance=small: could not convert"),
         (["--move_network=perhaps"], "--move_network=perhaps"),
         (["--also=mlmoc"], "--also='mlmoc' must consist of flags"),
         (["--also=--colour=red"], "--also='--colour=red': Unknown command line flag"),

@@ -1,0 +1,95 @@
+"""The ridge: a number, or what the labels themselves say of their noise.
+
+λ is the variance of the noise in a label. With hardly any, w(x, j) = S(x, x_j) / (S_jj + λ) does
+not depend on how much is still unknown at x_j: where classes overlap, a label that contradicts its
+neighbours counts as much as one in a region without labels, and look-ahead spends its labels there.
+Leaving each label out and predicting it from the others shows whether labels are noisy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ntk_al._utils import checks
+from ntk_al.types import ArrayLike
+
+LEAVE_ONE_OUT = "leave_one_out"
+"""The value of ``ridge`` that lets the labels choose it."""
+
+CANDIDATES = 10.0 ** np.arange(-4, 0.1, 0.5)
+"""The ridges among which they choose."""
+
+MOST_LABELS = 2000
+"""Of more labels, that many are drawn."""
+
+
+def drawn(num_labels: int) -> np.ndarray:
+    """Returns the rows of the labels that choose, at most ``MOST_LABELS``."""
+    if num_labels <= MOST_LABELS:
+        return np.arange(num_labels)
+    return np.sort(np.random.default_rng(0).choice(num_labels, MOST_LABELS, replace=False))
+
+
+def resolved(ridge: float | str, labeled: ArrayLike, targets: ArrayLike) -> float:
+    """Returns the ridge as a number.
+
+    Args:
+      ridge: a number, which is returned, or ``LEAVE_ONE_OUT``.
+      labeled: Θ(L, L), ``[L, L]``; more rows and columns are padding. With the kernel of all
+        logits, ``[LC, LC]``.
+      targets: Y, ``[L, C]``.
+    """
+    if not isinstance(ridge, str):
+        return ridge
+    num, num_outputs = targets.shape
+    is_full = len(labeled) == num * num_outputs and num_outputs > 1
+    rows = drawn(num)
+    if len(rows) < num:
+        columns = (
+            (num_outputs * rows[:, None] + np.arange(num_outputs)).ravel() if is_full else rows
+        )
+        labeled, targets = labeled[columns][:, columns], targets[rows]
+    centered = targets - targets.mean(0)
+    if is_full:
+        centered = centered.reshape(-1, 1)
+    return leave_one_out(labeled[: len(centered), : len(centered)], centered)
+
+
+def leave_one_out(kernel: ArrayLike, targets: ArrayLike) -> float:
+    """Returns the ridge with which kernel regression on all other labels predicts each label best.
+
+    The error at label i is [A⁻¹Y]_i / [A⁻¹]_ii (Rasmussen and Williams 2006, Eq. 5.12), for every
+    candidate from one eigendecomposition.
+
+    Args:
+      kernel: ``[L, L]``.
+      targets: Y, centered, ``[L, C]``.
+
+    Examples:
+      Two equal points with unequal labels are as noisy as can be; with equal labels they are not.
+
+      >>> float(leave_one_out(np.ones((2, 2)), np.array([[1.0], [-1.0]])))
+      1.0
+      >>> float(leave_one_out(np.ones((2, 2)), np.array([[1.0], [1.0]])))
+      0.0001
+    """
+    xp: Any = jnp
+    if not checks.is_traced(kernel, targets):  # on the host, nothing is compiled
+        xp, kernel, targets = np, np.asarray(kernel, np.float64), np.asarray(targets, np.float64)
+    scale = xp.diagonal(kernel).mean()
+    values, vectors = xp.linalg.eigh((kernel + kernel.T) / 2)
+    rotated = vectors.T @ targets
+    tiny = xp.finfo(kernel.dtype).tiny
+
+    def error(ridge: float) -> Any:
+        inverse = 1 / xp.maximum(xp.maximum(values, 0) + ridge * scale, tiny)
+        solved = vectors @ (inverse[:, None] * rotated)
+        own = xp.square(vectors) @ inverse
+        return xp.square(solved / xp.maximum(own, tiny)[:, None]).mean()
+
+    errors = xp.stack([error(float(ridge)) for ridge in CANDIDATES])
+    chosen: float = xp.asarray(CANDIDATES, kernel.dtype)[errors.argmin()]
+    return chosen

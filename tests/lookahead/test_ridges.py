@@ -1,0 +1,130 @@
+"""The ridge that labels choose by leaving each of them out."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from ntk_al import lookahead
+from ntk_al.lookahead import ridges
+from tests import helpers
+
+L, U, C = 24, 6, 3
+
+
+def kernel_and_targets(noise=0.3):
+    """A smooth function on a line, observed with noise."""
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(0, 6, 30))
+    kernel = np.exp(-((x[:, None] - x) ** 2))
+    targets = np.stack([np.sin(x), np.cos(x)], 1) + noise * rng.normal(size=(30, 2))
+    return kernel, targets - targets.mean(0)
+
+
+def plain_error(kernel, targets, ridge):
+    """The error of predicting each label from all others, by as many solves."""
+    noise, num = ridge * kernel.diagonal().mean(), len(kernel)
+    errors = []
+    for i in range(num):
+        others = np.delete(np.arange(num), i)
+        among = kernel[np.ix_(others, others)] + noise * np.eye(num - 1)
+        errors.append(targets[i] - kernel[i, others] @ np.linalg.solve(among, targets[others]))
+    return np.square(errors).mean()
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("noise", [0.0, 0.1, 1.0, 10.0])
+def test_the_ridge_is_the_one_with_the_least_error_of_leaving_one_out(noise):
+    kernel, targets = kernel_and_targets(noise)
+    errors = [plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES]
+    expected = ridges.CANDIDATES[int(np.argmin(errors))]
+    assert ridges.leave_one_out(kernel, targets) == expected
+
+
+def test_noisier_labels_choose_a_larger_ridge():
+    chosen = [ridges.leave_one_out(*kernel_and_targets(noise)) for noise in (0.0, 0.3, 10.0)]
+    assert chosen[0] < chosen[1] < chosen[2]
+
+
+def given():
+    return (
+        helpers.network(dtype=np.float64),
+        helpers.images(L, seed=1, dtype=np.float64),
+        helpers.labels(L, seed=1),
+        helpers.images(U, seed=2, dtype=np.float64),
+    )
+
+
+def plainly_chosen(readout="first_logit"):
+    network, x, y, _ = given()
+    targets = np.eye(C)[y] - np.eye(C)[y].mean(0)
+    kernel = helpers.plain_gram(network, x, x, readout)
+    return ridges.CANDIDATES[
+        np.argmin([plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES])
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"x_eval": True},
+        {"approximation": "landmarks", "rank": 4},
+        {"solver": "cg"},
+        {"readout": "sum_logits", "criterion": "epig"},
+    ],
+    ids=str,
+)
+def test_scores_are_those_with_the_chosen_ridge(options, x64):
+    if "x_eval" in options:
+        options = {**options, "x_eval": given()[3][:3]}
+    ridge = float(plainly_chosen(options.get("readout", "first_logit")))
+    assert ridge > 1e-4  # the labels are random
+    chosen = lookahead.score(*given(), ridge=ridges.LEAVE_ONE_OUT, **options)
+    np.testing.assert_allclose(chosen, lookahead.score(*given(), ridge=ridge, **options), rtol=1e-9)
+
+
+def test_the_kernel_of_all_logits_leaves_out_one_output_of_a_label(x64):
+    network, x, y, x_pool = given()
+    found = lookahead.select(
+        network, x, y, x_pool, 1, readout="all_logits", ridge="leave_one_out"
+    ).diagnostics.ridge
+
+    def outputs(params):
+        return network.module.apply({**network.variables, "params": params}, x)
+
+    jacobian = jax.tree.leaves(jax.jacobian(outputs)(network.params))
+    rows = np.concatenate([np.reshape(leaf, (L * C, -1)) for leaf in jacobian], 1)
+    kernel = rows @ rows.T
+    targets = (np.eye(C)[y] - np.eye(C)[y].mean(0)).reshape(-1, 1)
+    errors = [plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES]
+    assert found == pytest.approx(ridges.CANDIDATES[int(np.argmin(errors))])
+
+
+def test_it_works_under_jit(x64):
+    network, x, y, x_pool = given()
+
+    @jax.jit
+    def of(x_pool):
+        return lookahead.score(network, x, y, x_pool, ridge="leave_one_out")
+
+    np.testing.assert_allclose(
+        of(x_pool), lookahead.score(network, x, y, x_pool, ridge="leave_one_out"), rtol=1e-6
+    )
+
+
+def test_of_many_labels_a_sample_chooses(monkeypatch):
+    kernel, targets = kernel_and_targets()
+    monkeypatch.setattr(ridges, "MOST_LABELS", 20)
+    rows = ridges.drawn(len(kernel))
+    assert len(set(rows.tolist())) == 20
+    few = targets[rows] - targets[rows].mean(0)
+    assert ridges.resolved("leave_one_out", kernel, targets) == ridges.leave_one_out(
+        kernel[np.ix_(rows, rows)], few
+    )
+
+
+def test_other_names_are_refused():
+    with pytest.raises(ValueError, match=r"known: leave_one_out"):
+        lookahead.ScoreOptions(ridge="loo")
