@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Protocol
 
 import jax
@@ -48,6 +49,9 @@ class Conditioned(Protocol):
     def at(self, cross: ArrayLike, logits: ArrayLike) -> Points:
         """Returns the posterior at N points, without their covariance."""
 
+    def at_sets(self, crosses: Sequence[ArrayLike], logits: Sequence[ArrayLike]) -> list[Points]:
+        """Returns the posterior at the points of several sets."""
+
     def mean(self, cross: ArrayLike, logits: ArrayLike) -> Array:
         """Returns the mean of the posterior at N points, ``[N, C]``."""
 
@@ -83,6 +87,10 @@ class Factor:
         """
         with float64.widest(self, cross, logits):
             return _at(*float64.here((self, cross, logits)))
+
+    def at_sets(self, crosses: Sequence[ArrayLike], logits: Sequence[ArrayLike]) -> list[Points]:
+        """Returns the posterior at the points of several sets; arguments as for ``at``."""
+        return [self.at(*of_set) for of_set in zip(crosses, logits, strict=True)]
 
     def mean(self, cross: ArrayLike, logits: ArrayLike) -> Array:
         """Returns the mean of the posterior at N points, ``[N, C]``; arguments as for ``at``."""

@@ -107,13 +107,14 @@ def score_blocks(problem: Problem, theta: GramBlocks, options: ScoreOptions) -> 
     mesh = sharding.automatic(options.mesh)
     everywhere = sharding.everywhere(mesh)
     factor = conditioned(problem, options, everywhere(theta.labeled))
-    cross = everywhere(theta.labeled_pool)
-    pool = factor.at(cross, pad(problem.pool_logits, cross.shape[1]))
-    evaluation, num_evaluation = pool, problem.num_pool
+    sets, num_evaluation = [(theta.labeled_pool, problem.pool_logits)], problem.num_pool
     if problem.eval_logits is not None:
-        cross = everywhere(theta.labeled_eval)
-        evaluation = factor.at(cross, pad(problem.eval_logits, cross.shape[1]))
+        sets.append((theta.labeled_eval, problem.eval_logits))
         num_evaluation = len(problem.eval_logits)
+    crosses = [everywhere(cross) for cross, _ in sets]
+    logits = [pad(of_set, cross.shape[1]) for cross, (_, of_set) in zip(crosses, sets, strict=True)]
+    pool, *others = factor.at_sets(crosses, logits)
+    evaluation = others[0] if others else pool
     diagonal = everywhere(theta.eval_diagonal)
     known = (evaluation, pool, factor.noise, options.predictive, diagonal)
     if mesh is not None:

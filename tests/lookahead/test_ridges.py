@@ -126,5 +126,5 @@ def test_of_many_labels_a_sample_chooses(monkeypatch):
 
 
 def test_other_names_are_refused():
-    with pytest.raises(ValueError, match=r"known: leave_one_out"):
+    with pytest.raises(TypeError, match="ridge must be a number or 'leave_one_out', got 'loo'"):
         lookahead.ScoreOptions(ridge="loo")

@@ -377,7 +377,7 @@ def test_an_invalid_network_is_refused():
         TypeError, match=r"must be an ntk_al.Network\(module, variables\), got dict"
     ):
         lookahead.score(helpers.network().variables, *sets()[:3])
-    with pytest.raises(TypeError, match="ridge must be a number, got '1e-4'"):
+    with pytest.raises(TypeError, match="ridge must be a number or 'leave_one_out', got '1e-4'"):
         lookahead.score(helpers.network(), *sets()[:3], ridge="1e-4")
 
 

@@ -12,6 +12,7 @@ which is off by RᵀA⁻¹R only, the square of what BᵀZ would be off by.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -90,6 +91,16 @@ class Solution:
             dual = jnp.concatenate([z, left])
             mean: Array = logits + _product(whitened.T, dual[:, -num_outputs:])
             return Points(jnp.asarray(logits), mean, whitened, dual[:, :-num_outputs])
+
+    def at_sets(self, crosses: Sequence[ArrayLike], logits: Sequence[ArrayLike]) -> list[Points]:
+        """Returns the posterior at the points of several sets, for which it iterates once."""
+        ends = np.cumsum([len(of_set) for of_set in logits])
+        together = self.at(
+            np.concatenate([np.asarray(cross) for cross in crosses], 1),
+            np.concatenate([np.asarray(of_set) for of_set in logits]),
+        )
+        starts = [0, *ends[:-1]]
+        return [together.take(slice(*span)) for span in zip(starts, ends, strict=True)]
 
     def mean(self, cross: ArrayLike, logits: ArrayLike) -> Array:
         """Returns the mean of the posterior at N points, ``[N, C]``; arguments as for ``at``.
