@@ -29,6 +29,7 @@ _FLAGS_AS_WORDS = {
     ("move_network", False): "fixed network",
     ("approximation", "landmarks"): "landmarks",
     ("solver", "cg"): "conjugate gradients",
+    ("ridge", "leave_one_out"): "fitted ridge",
     ("predictive", "softmax"): "softmax",
 }
 """What the values of settings are called beside a strategy's name."""

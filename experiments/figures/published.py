@@ -27,6 +27,9 @@ _BENCHMARKS = _ROOT / "benchmarks" / "results"
 PICTURES = _ROOT.parent / "docs" / "figures"
 """Where the published figures are."""
 
+BEST = "mlmoc, sequential, fitted ridge"
+"""The form of MLMOC that is recommended, which tables compare with all others."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -55,12 +58,10 @@ PUBLISHED = {
     "table1-mnist": Published("table1", (RESULTS / "fig2_mnist",), against="mlmoc, sequential"),
     "2-letter": Published("2-letter", (RESULTS / "fig2_letter",)),
     "summary-letter": Published("summary", (RESULTS / "fig2_letter",)),
-    "table1-letter": Published("table1", (RESULTS / "fig2_letter",), against="mlmoc, sequential"),
+    "table1-letter": Published("table1", (RESULTS / "fig2_letter",), against=BEST),
     "2-satellite": Published("2-satellite", (RESULTS / "fig2_satellite",)),
     "summary-satellite": Published("summary", (RESULTS / "fig2_satellite",)),
-    "table1-satellite": Published(
-        "table1", (RESULTS / "fig2_satellite",), against="mlmoc, sequential"
-    ),
+    "table1-satellite": Published("table1", (RESULTS / "fig2_satellite",), against=BEST),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against="mlmoc, sequential"),
 }

@@ -307,7 +307,7 @@ class Campaign:
           features: features of the whole pool ``[N, d]``, from any model, by which examples are
             clustered without a network; ``None`` takes the raw inputs.
           **options: of the look-ahead, see ``acquisition.LookaheadOptions``; ``batch_mode`` is
-            ``"greedy"`` by default.
+            ``"greedy"`` and ``ridge`` is ``"leave_one_out"`` by default, because people err.
 
         Returns:
           Their ids, best first, then ``audit`` of the audit.

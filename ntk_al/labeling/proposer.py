@@ -20,8 +20,12 @@ from ntk_al.labeling.query import Queries
 from ntk_al.labeling.sources import Source
 from ntk_al.lookahead import soundness
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
 from ntk_al.network import Network
 from ntk_al.types import ArrayLike
+
+DEFAULTS = {"batch_mode": "greedy", "ridge": LEAVE_ONE_OUT}
+"""What a campaign asks of a look-ahead where nothing else is said."""
 
 
 class Known(NamedTuple):
@@ -146,7 +150,7 @@ class Proposer:
         return self._queries.candidates(
             used.network,
             used.digest,
-            LookaheadOptions(**{"batch_mode": "greedy", **options}),
+            LookaheadOptions(**{**DEFAULTS, **options}),
             labels,
             ledger.training(before=ledger.state.trained[used.digest]) or labels,
             closed,
