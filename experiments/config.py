@@ -100,8 +100,9 @@ class Config:
     )
     scheme: str = _setting(
         "batch",
-        "Whether the labels of a cycle are queried all at once, or one at a time, with each label "
-        "absorbed before the next choice:",
+        "Whether the labels of a cycle are queried all at once; one at a time, with each label "
+        "absorbed before the next choice; or, as an upper line, as the best of many batches of the "
+        "strategy by their true labels:",
         choices=SCHEMES,
     )
     init_size: int = _setting(20, "The number of labeled examples at the start.", least=1)

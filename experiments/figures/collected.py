@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ntk_al.acquisition.oracle import NUM_BATCHES
+
 from .. import definition, records
 from ..config import moves_network
 from ..statistics import Curves
@@ -24,6 +26,7 @@ QUERY_SETTINGS = (
 
 _FLAGS_AS_WORDS = {
     ("scheme", "sequential"): "sequential",
+    ("scheme", "oracle"): f"best of {NUM_BATCHES}",
     ("batch_mode", "greedy"): "greedy batch",
     ("move_network", True): "moving",
     ("move_network", False): "fixed network",

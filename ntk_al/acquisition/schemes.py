@@ -1,4 +1,4 @@
-"""How the labels of one cycle are queried: all at once or one at a time."""
+"""How the labels of one cycle are queried: at once, one at a time, or knowing them already."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.acquisition.oracle import best_of_many
 from ntk_al.acquisition.strategy import Strategy
 from ntk_al.types import Array
 
@@ -82,5 +83,27 @@ def sequential(
     return dataclasses.replace(selections[0], ids=np.concatenate([s.ids for s in selections]))
 
 
-SCHEMES: dict[str, Scheme] = {"batch": batch, "sequential": sequential}
+def best(
+    key: Array, strategy: Strategy, candidates: CandidateSet, k: int, oracle: Oracle
+) -> Selection:
+    """Chooses the best of many batches of a strategy by the true labels of all candidates.
+
+    No strategy can do that: it is an upper line, see ``oracle.best_of_many``.
+
+    Args:
+      key: PRNG key.
+      strategy: proposes the batches.
+      candidates: the candidates.
+      k: how many to choose.
+      oracle: called once with the id of each candidate.
+
+    Raises:
+      ValueError: if k < 1 or fewer than k candidates are available.
+    """
+    candidates.check_choice(k)
+    labels = np.array([oracle(int(i)) for i in candidates.ids], int)
+    return best_of_many(key, strategy, candidates, k, labels)
+
+
+SCHEMES: dict[str, Scheme] = {"batch": batch, "sequential": sequential, "oracle": best}
 """All schemes by name."""
