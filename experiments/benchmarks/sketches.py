@@ -6,8 +6,8 @@
 A count sketch folds the gradient of every parameter. The alternative never forms it: patches and
 output gradients of each layer are projected before they are multiplied, Σ_t (A p_t)(B δ_t)ᵀ (LoGra:
 Choe et al. 2024, "What is your data worth to GPT?"), and the layers are either added up after
-random signs and orders, or stand side by side. Only parameters with a layer rule count here, for the
-kernel, too. Agreement is the correlation of cosines with the exact ones, off the diagonal; times do
+random signs and orders, or stand side by side. Only parameters with a layer rule count, here and in
+the kernel. Agreement is the correlation of cosines with the exact ones, off the diagonal; times do
 not include compilation.
 """
 
