@@ -17,6 +17,7 @@ from ntk_al.acquisition.strategies.ev_gp import explained_variance
 from ntk_al.acquisition.strategies.expected_gradient_length import expected_gradient_length
 from ntk_al.acquisition.strategies.gp import gp, gp_outputs
 from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
+from ntk_al.acquisition.strategies.itl import itl
 from ntk_al.acquisition.strategies.last_layer import last_layer
 from ntk_al.acquisition.strategies.lcmd import lcmd
 from ntk_al.acquisition.strategies.learning_loss import learning_loss
@@ -59,6 +60,7 @@ STRATEGIES: dict[str, Strategy] = {
     **{name: label_aware(of_criterion(name)) for name in (*LABEL_CRITERIA, "epig")},
     "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
+    "itl": label_aware(itl),
     "last_layer": label_aware(last_layer, needs=_FEATURES),
     "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),
     "gp": label_aware(gp, needs=_TWIN, outputs=gp_outputs),
