@@ -12,7 +12,7 @@ INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
 .PHONY: help run figures docs notebooks test test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
-	bench-look-ahead bench-query bench-landmarks bench-pools bench-labels bench-sketches bench-memory bench-approximations bench-calibration bench-accelerator
+	bench-look-ahead bench-query bench-landmarks bench-pools bench-labels bench-sketches bench-evaluation-points bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -80,6 +80,9 @@ bench-labels: $(VENV)/installed  ## conjugate gradients beside the Cholesky fact
 
 bench-sketches: $(VENV)/installed  ## sketches of gradients at equal length, on MNIST
 	$(RUN) -m experiments.benchmarks.sketches $(ARGS)
+
+bench-evaluation-points: $(VENV)/installed  ## samples of evaluation points at equal size, on MNIST
+	$(RUN) -m experiments.benchmarks.evaluation_points $(ARGS)
 
 bench-memory: $(VENV)/installed  ## the memory that is planned beside what is taken, on random cases
 	$(RUN) -m experiments.benchmarks.memory $(ARGS)
