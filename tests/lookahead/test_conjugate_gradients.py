@@ -208,6 +208,29 @@ def test_a_kernel_that_is_no_kernel_is_noticed(monkeypatch, x64):
         lookahead.score(*given(), solver="cg")
 
 
+def test_a_preconditioner_that_is_off_costs_iterations_and_nothing_else(monkeypatch, x64):
+    among = labeled_kernel.LabeledKernel.among
+
+    def indefinite(self, rows):
+        theta = among(self, rows)
+        return theta - 0.5 * theta.diagonal().mean() * np.eye(len(rows))
+
+    monkeypatch.setattr(labeled_kernel.LabeledKernel, "among", indefinite)
+    by_cholesky, by_iteration = (
+        lookahead.score(*given(), solver=solver) for solver in lookahead.SOLVERS
+    )
+    np.testing.assert_allclose(by_iteration, by_cholesky, rtol=1e-6)
+
+
+def test_residuals_that_are_not_finite_are_noticed(monkeypatch, x64):
+    times = labeled_kernel.LabeledKernel.times
+    monkeypatch.setattr(
+        labeled_kernel.LabeledKernel, "times", lambda self, v: np.nan * times(self, v)
+    )
+    with pytest.raises(ValueError, match=r"not finite|not positive definite"):
+        lookahead.score(*given(), solver="cg")
+
+
 def test_it_cannot_be_jitted(x64):
     network, x_labeled, y_labeled, x_pool = given()
 

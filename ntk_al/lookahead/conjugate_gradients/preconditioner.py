@@ -98,7 +98,7 @@ def make(kernel: LabeledKernel, diagonal: np.ndarray, noise: float) -> Precondit
     for cluster, rows in zip(members, clusters, strict=True):
         cluster[: len(rows)] = rows
     placed = float64.here(jnp.asarray(members))
-    choleskys = jnp.stack([jnp.linalg.cholesky(block + shift) for block in blocks])
+    choleskys = jnp.stack([_cholesky(block, shift) for block in blocks])
     shrunk = _solve_clusters(choleskys, placed, factor)
     inner = jnp.eye(factor.shape[1]) + _product(factor.T, shrunk)
     return Preconditioner(factor, placed, choleskys, shrunk, jnp.linalg.cholesky(inner))
@@ -138,6 +138,15 @@ def _next(factor: Array, columns: Array, rows: np.ndarray, least: float) -> Arra
     # Copies of a point give the same column, whose share beyond the first is a rounding error.
     scale = jnp.where(values > least, 1 / jnp.sqrt(jnp.maximum(values, least)), 0)
     return _product(remaining, vectors * scale)
+
+
+def _cholesky(block: Array, shift: Array) -> Array:
+    """The factor of a block of B, without negative eigenvalues that rounding errors have made."""
+    found = jnp.linalg.cholesky(block + shift)
+    if bool(jnp.isfinite(found).all()):
+        return found
+    values, vectors = jnp.linalg.eigh(block)
+    return jnp.linalg.cholesky(_product(vectors * jnp.maximum(values, 0), vectors.T) + shift)
 
 
 def _solve_clusters(choleskys: Array, members: Array, v: Array) -> Array:

@@ -130,6 +130,8 @@ class Solution:
                     reached += 1
                 if worst <= self._tolerance:
                     break
+                if not np.isfinite(worst):
+                    raise ValueError(self._diagnosis("left a residual that is not finite"))
                 if iteration == MOST_ITERATIONS:
                     raise ValueError(
                         self._diagnosis(f"left a residual of {worst:.2g} after {iteration} steps")
