@@ -47,6 +47,7 @@ class NetworkClassifier(SkactivemlClassifier):
     """
 
     fitted_: tuple[Network | None, Predictive | None]
+    example_shape_: tuple[int, ...]
 
     def __init__(
         self,
