@@ -229,7 +229,7 @@ WRONG = {
         {"readout": "all_logits", "precision": "bfloat16"},
         "neither a mesh nor a precision other than float32",
     ),
-    "scheme": ({"scheme": "greedy"}, "known: batch, sequential"),
+    "scheme": ({"scheme": "greedy"}, "known: batch, oracle, sequential"),
     "restart": ({"restart": "hot"}, "known: cold, warm"),
     "readout": ({"readout": "all"}, "known: all_logits, first_logit, sum_logits"),
     "reference": ({"reference": "f"}, "known: linearized, network"),
