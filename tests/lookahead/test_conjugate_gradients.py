@@ -49,12 +49,16 @@ def given():
 def digits():
     """A trained network, labels and candidates."""
     found = data.load("digits")
-    x, y = found.x_train[:200], found.y_train[:200]
+    x, y = found.x_train[:60], found.y_train[:60]
     network = training.initialize(jax.random.key(0), models.build("mlp", 10, width=16), x)
     network, _ = training.fit(
-        jax.random.key(1), network, x, y, training.TrainingConfig(epochs=20, batch_size=16)
+        jax.random.key(1),
+        network,
+        x,
+        y,
+        training.TrainingConfig(epochs=60, batch_size=16, learning_rate=0.05),
     )
-    return network, x, y, found.x_train[200:250]
+    return network, x, y, found.x_train[60:100]
 
 
 @pytest.mark.parametrize(
@@ -128,8 +132,7 @@ def test_a_greedy_batch_is_the_same(x64):
     np.testing.assert_allclose(by_iteration.diagnostics.ridge, by_cholesky.diagnostics.ridge)
 
 
-@pytest.mark.parametrize("scheme", ["batch", "sequential"])
-@pytest.mark.parametrize("name", ["mlmoc", "residual", "ev_gp"])
+@pytest.mark.parametrize(("name", "scheme"), [("mlmoc", "sequential"), ("residual", "batch")])
 def test_strategies_choose_the_same(name, scheme, digits):
     network, x_labeled, y_labeled, x_pool = digits
     utilities = []
