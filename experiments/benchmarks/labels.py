@@ -57,7 +57,7 @@ def trained(values: FlagValues, dataset: data.Dataset, num: int, epochs: int) ->
     x, y = dataset.x_train[:num], dataset.y_train[:num]
     module = models.build("mlp", dataset.num_classes, width=values.width)
     network = training.initialize(jax.random.key(values.seed), module, x[:_FEW])
-    config = training.TrainingConfig(epochs=epochs, batch_size=64, learning_rate=0.1)
+    config = training.TrainingConfig(epochs=epochs, batch_size=64, learning_rate=0.02)
     return training.fit(jax.random.key(values.seed + 1), network, x, y, config)[0]
 
 
