@@ -44,7 +44,7 @@ class Conditioned(Protocol):
 
     @property
     def condition_number(self) -> Array:
-        """A lower estimate of the condition number of A."""
+        """An estimate of the condition number of A, or of λ_max(A) / λ, which is no smaller."""
 
     def at(self, cross: ArrayLike, logits: ArrayLike) -> Points:
         """Returns the posterior at N points, without their covariance."""
