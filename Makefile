@@ -12,7 +12,7 @@ INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
 .PHONY: help run figures docs notebooks test coverage test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
-	bench-look-ahead bench-query bench-landmarks bench-pools bench-labels bench-sketches bench-evaluation-points bench-memory bench-approximations bench-calibration bench-accelerator
+	bench-look-ahead bench-query bench-landmarks bench-pools bench-labels bench-scaling bench-sketches bench-evaluation-points bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -81,6 +81,9 @@ bench-pools: $(VENV)/installed  ## look-ahead over pools of a thousand to a hund
 
 bench-labels: $(VENV)/installed  ## conjugate gradients beside the Cholesky factor by the number of labels, on MNIST, hours
 	$(RUN) -m experiments.benchmarks.labels $(ARGS)
+
+bench-scaling: $(VENV)/installed  ## what each of 1 to 8 devices does, as candidates grow with them
+	$(RUN) -m experiments.benchmarks.scaling $(ARGS)
 
 bench-sketches: $(VENV)/installed  ## sketches of gradients at equal length, on MNIST
 	$(RUN) -m experiments.benchmarks.sketches $(ARGS)

@@ -18,6 +18,8 @@ import jax
 from ntk_al.kernels.empirical import execute, programs
 from ntk_al.kernels.empirical.plan import Plan
 
+from . import interception
+
 
 @dataclasses.dataclass
 class Account:
@@ -45,8 +47,6 @@ def watched() -> Iterator[Account]:
     account = Account()
     gc.collect()  # garbage that went during the computation would count as memory it gave back
     before = _live()
-    named = vars(programs).items()
-    originals = {name: p for name, p in named if callable(p) and hasattr(p, "lower")}
     make_plan = execute.make_plan
 
     def planned(*arguments: Any, **options: Any) -> Plan:
@@ -57,25 +57,20 @@ def watched() -> Iterator[Account]:
         taken: dict[Any, int] = {}
 
         def call(*arguments: Any) -> Any:
-            leaves, structure = jax.tree.flatten(arguments)
-            key = (structure, *(jax.typeof(a) if hasattr(a, "shape") else a for a in leaves))
+            key = interception.signature(arguments)
             if key not in taken:
                 taken[key] = _added(program.lower(*arguments).compile().memory_analysis())
             account.note(_live() - before + taken[key], name)
             return program(*arguments)
 
-        call.lower = program.lower  # type: ignore[attr-defined]
         return call
 
     try:
         execute.make_plan = planned
-        for name, program in originals.items():
-            setattr(programs, name, noted(name, program))
-        yield account
+        with interception.around([programs], noted):
+            yield account
     finally:
         execute.make_plan = make_plan
-        for name, program in originals.items():
-            setattr(programs, name, program)
     account.note(_live() - before, "results")
 
 

@@ -33,3 +33,14 @@ class Demand:
     entry_bytes: int = 4
     devices: int = 1
     buckets: bool = False
+
+    @property
+    def products(self) -> tuple[tuple[int, int], ...]:
+        """The pairs as they are multiplied.
+
+        The devices share the samples of the first set of a pair, and each gathers those of the
+        second, which should be the smaller one.
+        """
+        if self.devices == 1:
+            return self.pairs
+        return tuple((i, j) if self.sizes[i] >= self.sizes[j] else (j, i) for i, j in self.pairs)

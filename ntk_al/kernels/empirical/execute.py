@@ -95,8 +95,9 @@ def kernel_blocks(
             for tile, of_tile in tiling.split(x).items()
         }
         tilings_of_pairs = [(plan.tilings[i], plan.tilings[j]) for i, j in pairs]
+        tilings_of_products = [(plan.tilings[i], plan.tilings[j]) for i, j in demand.products]
         tilings_of_diagonals = [plan.tilings[i] for i in diagonals]
-        kernel = _zero(setting, tilings_of_pairs, tilings_of_diagonals, _dtype(network))
+        kernel = _zero(setting, tilings_of_products, tilings_of_diagonals, _dtype(network))
         try:
             with progress.shown("kernel", _num_parts(setting, plan, kernel)) as advance:
                 for group in plan.groups:
@@ -186,7 +187,7 @@ def _warn_of_half_precision(layers: tuple[Layer, ...]) -> None:
 
 def _zero(
     setting: Setting,
-    pairs: Sequence[tuple[Tiling, Tiling]],
+    products: Sequence[tuple[Tiling, Tiling]],
     diagonals: Sequence[Tiling],
     dtype: jnp.dtype,
 ) -> TiledKernel:
@@ -194,7 +195,7 @@ def _zero(
     return TiledKernel(
         {
             (i, j): setting.zeros((rows.size, columns.size), dtype)
-            for rows, columns in pairs
+            for rows, columns in products
             for i in rows.tiles
             for j in columns.tiles
             if rows != columns or i <= j

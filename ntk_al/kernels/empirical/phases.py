@@ -68,7 +68,7 @@ class Phases:
     def _held(self) -> int:
         """The samples, and the tiles of the kernel; a symmetric block has only some of them."""
         tiles = 0
-        for i, j in self.demand.pairs:
+        for i, j in self.demand.products:
             rows, columns = self.tilings[i], self.tilings[j]
             count = rows.count * (rows.count + 1) // 2 if i == j else rows.count * columns.count
             tiles += self._entries(count * rows.size * columns.size)
@@ -116,7 +116,7 @@ class Phases:
     @functools.cached_property
     def _works(self) -> list[Work]:
         """The pairs of tiles of different sizes; for a diagonal, each sample with itself."""
-        sizes = {(self.tilings[i].size, self.tilings[j].size) for i, j in self.demand.pairs}
+        sizes = {(self.tilings[i].size, self.tilings[j].size) for i, j in self.demand.products}
         sizes = sizes or {(tiling.size, 1) for tiling in self.tilings}
         return [
             Work(

@@ -1,7 +1,7 @@
 """The compiled programs of the engine. Each runs on one chunk, one tile or one pair of tiles.
 
 On a mesh, every program is a ``shard_map``: each device holds its share of the samples of every
-tile, and gathers all samples of the second factor of a product.
+tile, and gathers all samples of the second factor of a product, see ``Demand.products``.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def choose_tiling(
 
 def _choose_bucket(of_set: int, num_samples: int, limits: Limits, devices: int) -> Tiling:
     share = math.ceil(num_samples / devices)
-    largest = max(bucket(share), limits.smallest_bucket)
+    largest = max(bucket(share), bucket(math.ceil(limits.smallest_bucket / devices)))
     smallest = min(largest, limits.bucket)
     sizes = [2**k for k in range(int(math.log2(smallest)), int(math.log2(largest)) + 1)]
 
@@ -117,8 +117,8 @@ class TiledKernel:
     """The kernel between sets of samples, to which the parts of all layers are added.
 
     Attributes:
-      pairs: for each pair of tiles, Θ between their samples, ``[N1, N2]``. A symmetric block has
-        only the pairs on and above its diagonal.
+      pairs: for each pair of tiles, Θ between their samples, ``[N1, N2]``, or for the same tiles in
+        the other order. A symmetric block has only the pairs on and above its diagonal.
       diagonals: for each tile, Θ of every sample with itself, ``[N]``.
     """
 
