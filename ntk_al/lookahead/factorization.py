@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks, float64
+from ntk_al._utils.products import product
 from ntk_al.types import Array, ArrayLike
 
 _log = logging.getLogger(__name__)
@@ -251,11 +252,11 @@ def _condition_number(a: Array, cholesky: Array) -> Array:
 
     def step(_: int, vectors: tuple[Array, Array]) -> tuple[Array, Array]:
         high, low = vectors
-        high, low = _matmul(a, high), jax.scipy.linalg.cho_solve((cholesky, True), low)
+        high, low = product(a, high), jax.scipy.linalg.cho_solve((cholesky, True), low)
         return high / jnp.linalg.norm(high), low / jnp.linalg.norm(low)
 
     high, low = jax.lax.fori_loop(0, _POWER_ITERATIONS, step, (start, start))
-    return _matmul(high, _matmul(a, high)) / _matmul(low, _matmul(a, low))
+    return product(high, product(a, high)) / product(low, product(a, low))
 
 
 @jax.jit
@@ -263,15 +264,10 @@ def _at(factor: Factor, cross: Array, logits: Array) -> Points:
     cross, logits = float64.to_default((cross, logits))
     whitened = jax.scipy.linalg.solve_triangular(factor.cholesky, cross, lower=True)
     return Points(
-        logits=logits, mean=logits + _matmul(whitened.T, factor.residual), whitened=whitened
+        logits=logits, mean=logits + product(whitened.T, factor.residual), whitened=whitened
     )
 
 
 @jax.jit
 def _covariance(whitened: Array, other: Array, theta: Array) -> Array:
-    return theta - _matmul(whitened.T, other)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    # Recent GPUs would round float32 operands to TF32 unless told otherwise.
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    return theta - product(whitened.T, other)

@@ -9,7 +9,13 @@ import pytest
 from ntk_al import Network, data, lookahead, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, schemes
 from ntk_al.lookahead import conjugate_gradients, problem
-from ntk_al.lookahead.conjugate_gradients import labeled_kernel, preconditioner, solution
+from ntk_al.lookahead.conjugate_gradients import (
+    clusters,
+    labeled_kernel,
+    pivoted_cholesky,
+    preconditioner,
+    solution,
+)
 from tests import helpers
 
 L, U, E = 40, 12, 7
@@ -20,8 +26,8 @@ def tiles(monkeypatch):
     """Cuts even a small labeled set into tiles and clusters; small sets make one of each."""
     monkeypatch.setattr(labeled_kernel, "TILE", 16)
     monkeypatch.setattr(preconditioner, "_LARGEST_CLUSTER", 12)
-    monkeypatch.setattr(preconditioner, "_DRAWS", 8)
-    monkeypatch.setattr(preconditioner, "_PER_ROOT", 1)
+    monkeypatch.setattr(pivoted_cholesky, "_DRAWS", 8)
+    monkeypatch.setattr(pivoted_cholesky, "_PER_ROOT", 1)
 
 
 def sets(dtype=np.float64):
@@ -247,13 +253,13 @@ def test_it_cannot_be_jitted(x64):
 @pytest.mark.parametrize(("num", "number"), [(1, 1), (5, 4), (16, 4), (33, 8)])
 def test_bisection_makes_clusters_of_nearly_equal_size(num, number):
     points = np.random.default_rng(0).normal(size=(num, 3))
-    clusters = preconditioner.bisect(points, number)
-    assert sorted(np.concatenate(clusters).tolist()) == list(range(num))
-    assert max(map(len, clusters)) - min(map(len, clusters)) <= 1
+    parts = clusters.bisect(points, number)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(num))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_bisection_keeps_near_points_together():
     points = np.concatenate([np.full((4, 2), 1.0), np.full((4, 2), -1.0)])[[0, 4, 1, 5, 2, 6, 3, 7]]
-    first, second = preconditioner.bisect(points, 2)
+    first, second = clusters.bisect(points, 2)
     assert {first[0] % 2, second[0] % 2} == {0, 1}
     assert len(set(first % 2)) == len(set(second % 2)) == 1

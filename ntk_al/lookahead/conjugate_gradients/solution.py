@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import float64, progress
+from ntk_al._utils.products import product
 from ntk_al.lookahead import ridges
 from ntk_al.lookahead.conjugate_gradients import preconditioner
 from ntk_al.lookahead.conjugate_gradients.labeled_kernel import LabeledKernel
@@ -89,7 +90,7 @@ class Solution:
             z, left = self._solve(both)
             whitened = jnp.concatenate([cross, z[:, :-num_outputs]])
             dual = jnp.concatenate([z, left])
-            mean: Array = logits + _product(whitened.T, dual[:, -num_outputs:])
+            mean: Array = logits + product(whitened.T, dual[:, -num_outputs:])
             return Points(jnp.asarray(logits), mean, whitened, dual[:, :-num_outputs])
 
     def at_sets(self, crosses: Sequence[ArrayLike], logits: Sequence[ArrayLike]) -> list[Points]:
@@ -110,7 +111,7 @@ class Solution:
         with float64.widest(cross, logits) as dtype:
             weights, _ = self._solve(self._residual)
             cross = jnp.asarray(float64.here(cross[: len(weights)]), dtype)
-            return jnp.asarray(float64.here(logits), dtype) + _product(cross.T, weights)
+            return jnp.asarray(float64.here(logits), dtype) + product(cross.T, weights)
 
     def _times(self, v: Array) -> Array:
         return self._kernel.times(v) + self.noise * v
@@ -203,7 +204,3 @@ def _relative(left: Array, norms: Array) -> Array:
 def _digits(residual: float) -> int:
     """How far a residual has come, in quarters of a digit, by which the bar advances."""
     return int(-4 * np.log10(max(residual, 1e-300))) if residual < 1 else 0
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from ntk_al._utils.products import product
 from ntk_al.lookahead import tiles
 from ntk_al.lookahead.criteria import Evaluation
 from ntk_al.lookahead.landmarks.posterior import LandmarkPosterior
@@ -96,7 +97,7 @@ def scores(
 
     def summed(candidates: Array) -> Array:
         """The criterion of some candidates over all evaluation points, with S ≈ FFᵀ + D."""
-        covariance = _product(factor[belief.points], factor[candidates].T)
+        covariance = product(factor[belief.points], factor[candidates].T)
         is_own = belief.points[:, None] == candidates
         total = measured(belief.points, covariance + is_own * remainder[candidates], candidates)
         if num_drawn == num_points:
@@ -119,8 +120,8 @@ def scores(
 
     def missed_at_landmarks(candidates: Array) -> Array:
         """By how much scores over the landmarks fall if each landmark's column is left out."""
-        exact = _product(factor[belief.landmarks], factor[candidates].T)
-        by_others = exact - _product(left_out, factor[candidates].T)
+        exact = product(factor[belief.landmarks], factor[candidates].T)
+        by_others = exact - product(left_out, factor[candidates].T)
         return measured(belief.landmarks, exact, candidates) - measured(
             belief.landmarks, by_others, candidates
         )
@@ -165,11 +166,11 @@ def _left_out(belief: LandmarkPosterior) -> Array:
     S(P, j) = F(P) F(j)ᵀ, so that B = S(P, P)⁻¹ F(P), divided by the diagonal of S(P, P)⁻¹.
     """
     own = belief.factor[belief.landmarks]
-    among = _product(own, own.T)
+    among = product(own, own.T)
     identity = jnp.eye(len(among), dtype=among.dtype)
     cholesky = jnp.linalg.cholesky(among + _JITTER * jnp.diagonal(among).mean() * identity)
     inverse = jax.scipy.linalg.cho_solve((cholesky, True), identity)
-    return _product(inverse, own) / jnp.diagonal(inverse)[:, None]
+    return product(inverse, own) / jnp.diagonal(inverse)[:, None]
 
 
 def _regress(features: Array, values: Array, usable: Array) -> Array:
@@ -178,7 +179,3 @@ def _regress(features: Array, values: Array, usable: Array) -> Array:
     features = jnp.where(usable[:, None], gain(features, scale), 0)
     coefficients, *_ = jnp.linalg.lstsq(features, jnp.where(usable, values, 0))
     return features @ coefficients
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
