@@ -14,8 +14,8 @@ from ntk_al import training
 from ntk_al._utils import checks
 from ntk_al.acquisition import STRATEGIES
 from ntk_al.labeling import cache, classes, comparison, creation, identity, log, report
+from ntk_al.labeling.answers import Answers
 from ntk_al.labeling.events import Id, Proposed
-from ntk_al.labeling.labels import Labels
 from ntk_al.labeling.ledger import Ledger
 from ntk_al.labeling.pool_settings import PoolSettings
 from ntk_al.labeling.proposer import Proposer
@@ -28,7 +28,7 @@ MOST_CANDIDATES = 2000
 """Of more unlabeled examples than that, a random sample is scored."""
 
 
-class Campaign(Labels):
+class Campaign(Answers):
     """A pool of examples that people label, in a folder on disk.
 
     Make one with ``Campaign.create`` and come back to it with ``Campaign.open``. Every label is on

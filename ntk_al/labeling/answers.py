@@ -14,7 +14,7 @@ from ntk_al.labeling.sources import Source
 from ntk_al.labeling.state import Answer
 
 
-class Labels:
+class Answers:
     """The part of a campaign that needs no network.
 
     Args:
