@@ -25,6 +25,8 @@ CANDIDATES = 10.0 ** np.arange(-4, 0.1, 0.5)
 MOST_LABELS = 2000
 """Of more labels, that many are drawn."""
 
+_ROUNDING = 1e-6  # of targets in float32
+
 
 def drawn(num_labels: int) -> np.ndarray:
     """Returns the rows of the labels that choose, at most ``MOST_LABELS``."""
@@ -33,40 +35,42 @@ def drawn(num_labels: int) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(num_labels, MOST_LABELS, replace=False))
 
 
-def resolved(ridge: float | str, labeled: ArrayLike, targets: ArrayLike) -> float:
+def resolved(
+    ridge: float | str, labeled: ArrayLike, targets: ArrayLike, *, is_full: bool = False
+) -> float:
     """Returns the ridge as a number.
 
     Args:
       ridge: a number, which is returned, or ``LEAVE_ONE_OUT``.
-      labeled: Θ(L, L), ``[L, L]``; more rows and columns are padding. With the kernel of all
-        logits, ``[LC, LC]``.
+      labeled: Θ(L, L), ``[L, L]``; more rows and columns are padding.
       targets: Y, ``[L, C]``.
+      is_full: whether ``labeled`` is the kernel of all logits, ``[LC, LC]``.
     """
     if not isinstance(ridge, str):
         return ridge
     num, num_outputs = targets.shape
-    is_full = len(labeled) == num * num_outputs and num_outputs > 1
+    size = num_outputs if is_full else 1
     rows = drawn(num)
     if len(rows) < num:
-        columns = (
-            (num_outputs * rows[:, None] + np.arange(num_outputs)).ravel() if is_full else rows
-        )
+        columns = (size * rows[:, None] + np.arange(size)).ravel()
         labeled, targets = labeled[columns][:, columns], targets[rows]
-    centered = targets - targets.mean(0)
+    centered = _centered(targets)
     if is_full:
         centered = centered.reshape(-1, 1)
-    return leave_one_out(labeled[: len(centered), : len(centered)], centered)
+    return leave_one_out(labeled[: len(centered), : len(centered)], centered, size)
 
 
-def leave_one_out(kernel: ArrayLike, targets: ArrayLike) -> float:
+def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float:
     """Returns the ridge with which kernel regression on all other labels predicts each label best.
 
-    The error at label i is [A⁻¹Y]_i / [A⁻¹]_ii (Rasmussen and Williams 2006, Eq. 5.12), for every
-    candidate from one eigendecomposition.
+    The error at label i is [A⁻¹]_ii⁻¹ [A⁻¹Y]_i (Rasmussen and Williams 2006, Eq. 5.12), for every
+    candidate from one eigendecomposition. With the kernel of all logits, the outputs of a label are
+    left out together, and [A⁻¹]_ii is their block.
 
     Args:
-      kernel: ``[L, L]``.
-      targets: Y, centered, ``[L, C]``.
+      kernel: ``[L, L]``, or ``[L size, L size]``.
+      targets: Y, centered, ``[L, C]``, or ``[L size, C]``.
+      size: how many neighbouring rows are of one label.
 
     Examples:
       Two equal points with unequal labels are as noisy as can be; with equal labels they are not.
@@ -82,14 +86,31 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike) -> float:
     scale = xp.diagonal(kernel).mean()
     values, vectors = xp.linalg.eigh((kernel + kernel.T) / 2)
     rotated = vectors.T @ targets
+    of_labels = vectors.reshape(-1, size, len(kernel))
     tiny = xp.finfo(kernel.dtype).tiny
 
     def error(ridge: float) -> Any:
         inverse = 1 / xp.maximum(xp.maximum(values, 0) + ridge * scale, tiny)
-        solved = vectors @ (inverse[:, None] * rotated)
-        own = xp.square(vectors) @ inverse
-        return xp.square(solved / xp.maximum(own, tiny)[:, None]).mean()
+        solved = (vectors @ (inverse[:, None] * rotated)).reshape(-1, size, targets.shape[1])
+        if size == 1:
+            own = xp.square(vectors) @ inverse
+            return xp.square(solved / xp.maximum(own, tiny)[:, None, None]).mean()
+        own = (of_labels * inverse) @ xp.swapaxes(of_labels, 1, 2)
+        return xp.square(xp.linalg.solve(own, solved)).mean()
 
     errors = xp.stack([error(float(ridge)) for ridge in CANDIDATES])
     chosen: float = xp.asarray(CANDIDATES, kernel.dtype)[errors.argmin()]
     return chosen
+
+
+def _centered(targets: ArrayLike) -> Any:
+    """Returns targets less their mean; those that are all equal are zero without rounding errors.
+
+    Else these would choose the ridge.
+    """
+    xp: Any = jnp
+    if not checks.is_traced(targets):
+        xp, targets = np, np.asarray(targets, np.float64)
+    centered = targets - targets.mean(0)
+    is_constant = xp.abs(centered).max(0) <= _ROUNDING * xp.abs(targets).max(0)
+    return xp.where(is_constant, 0, centered)

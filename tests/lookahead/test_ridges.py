@@ -22,24 +22,29 @@ def kernel_and_targets(noise=0.3):
     return kernel, targets - targets.mean(0)
 
 
-def plain_error(kernel, targets, ridge):
+def plain_error(kernel, targets, ridge, size=1):
     """The error of predicting each label from all others, by as many solves."""
     noise, num = ridge * kernel.diagonal().mean(), len(kernel)
     errors = []
-    for i in range(num):
-        others = np.delete(np.arange(num), i)
-        among = kernel[np.ix_(others, others)] + noise * np.eye(num - 1)
-        errors.append(targets[i] - kernel[i, others] @ np.linalg.solve(among, targets[others]))
+    for start in range(0, num, size):
+        own = np.arange(start, start + size)
+        others = np.delete(np.arange(num), own)
+        among = kernel[np.ix_(others, others)] + noise * np.eye(len(others))
+        solved = np.linalg.solve(among, targets[others])
+        errors.append(targets[own] - kernel[np.ix_(own, others)] @ solved)
     return np.square(errors).mean()
+
+
+def plain_choice(kernel, targets, size=1):
+    errors = [plain_error(kernel, targets, ridge, size) for ridge in ridges.CANDIDATES]
+    return ridges.CANDIDATES[int(np.argmin(errors))]
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("noise", [0.0, 0.1, 1.0, 10.0])
 def test_the_ridge_is_the_one_with_the_least_error_of_leaving_one_out(noise):
     kernel, targets = kernel_and_targets(noise)
-    errors = [plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES]
-    expected = ridges.CANDIDATES[int(np.argmin(errors))]
-    assert ridges.leave_one_out(kernel, targets) == expected
+    assert ridges.leave_one_out(kernel, targets) == plain_choice(kernel, targets)
 
 
 def test_noisier_labels_choose_a_larger_ridge():
@@ -60,9 +65,7 @@ def plainly_chosen(readout="first_logit"):
     network, x, y, _ = given()
     targets = np.eye(C)[y] - np.eye(C)[y].mean(0)
     kernel = helpers.plain_gram(network, x, x, readout)
-    return ridges.CANDIDATES[
-        np.argmin([plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES])
-    ]
+    return plain_choice(kernel, targets)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_scores_are_those_with_the_chosen_ridge(options, x64):
     np.testing.assert_allclose(chosen, lookahead.score(*given(), ridge=ridge, **options), rtol=1e-9)
 
 
-def test_the_kernel_of_all_logits_leaves_out_one_output_of_a_label(x64):
+def test_the_kernel_of_all_logits_leaves_out_all_outputs_of_a_label(x64):
     network, x, y, x_pool = given()
     found = lookahead.select(
         network, x, y, x_pool, 1, readout="all_logits", ridge="leave_one_out"
@@ -98,8 +101,30 @@ def test_the_kernel_of_all_logits_leaves_out_one_output_of_a_label(x64):
     rows = np.concatenate([np.reshape(leaf, (L * C, -1)) for leaf in jacobian], 1)
     kernel = rows @ rows.T
     targets = (np.eye(C)[y] - np.eye(C)[y].mean(0)).reshape(-1, 1)
-    errors = [plain_error(kernel, targets, ridge) for ridge in ridges.CANDIDATES]
-    assert found == pytest.approx(ridges.CANDIDATES[int(np.argmin(errors))])
+    assert found == pytest.approx(plain_choice(kernel, targets, size=C))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("num_labels", "num_classes"), [(64, 2), (32, 4), (16, 8)])
+def test_it_does_not_matter_whether_padding_makes_the_kernel_as_large_as_one_of_all_logits(
+    num_labels, num_classes
+):
+    """A kernel of few labels is padded to 128, which is L·C here."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(num_labels, 20))
+    kernel = features @ features.T
+    targets = np.eye(num_classes)[rng.integers(0, num_classes, num_labels)]
+    padded = np.pad(kernel, (0, num_labels * num_classes - num_labels))
+    expected = plain_choice(kernel, targets - targets.mean(0))
+    assert ridges.resolved("leave_one_out", padded, targets) == expected
+    assert expected > 1e-4
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e3, 0.0])
+def test_equal_targets_are_not_noisy(value):
+    kernel, _ = kernel_and_targets()
+    targets = np.full((len(kernel), 2), value, np.float32)
+    assert ridges.resolved("leave_one_out", kernel, targets) == ridges.CANDIDATES[0]
 
 
 def test_it_works_under_jit(x64):
