@@ -104,10 +104,25 @@ def plain_gram(net, x1, x2, readout="first_logit"):
 
 
 def naive_scores(
-    theta, logits, targets, *, num_labeled, num_eval, criterion, reference, ridge, noise=None
+    theta,
+    logits,
+    targets,
+    *,
+    num_labeled,
+    num_eval,
+    criterion,
+    reference,
+    ridge,
+    noise=None,
+    moved=None,
 ):
-    """Scores by solving Eq. 11 afresh for each candidate and label; points are [L, E, U]."""
+    """Scores by solving Eq. 11 afresh for each candidate and label; points are [L, E, U].
+
+    Changes are measured from ``moved``, which also makes the pseudo-labels, if labels have moved
+    the network.
+    """
     n, e = num_labeled, num_eval
+    outputs = logits if moved is None else moved
     labeled, evaluation = np.arange(n), np.arange(n, n + e)
     if noise is None:
         noise = ridge * np.diagonal(theta)[:n].mean()
@@ -127,12 +142,13 @@ def naive_scores(
     if criterion in PLAIN_VARIANCE_CRITERIA:
         plain = PLAIN_VARIANCE_CRITERIA[criterion]
         return plain(theta, noise, labeled, evaluation, range(n + e, len(theta)))
-    before = logits[evaluation]
+    before = outputs[evaluation]
     if reference == "linearized":
-        before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, targets - logits[:n], before)
+        residual = targets - logits[:n]
+        before = retrained(theta[n : n + e, :n], theta[:n, :n], noise, residual, logits[evaluation])
     return np.array(
         [
-            PLAIN_CRITERIA[criterion](functools.partial(after, j), before, logits[j])
+            PLAIN_CRITERIA[criterion](functools.partial(after, j), before, outputs[j])
             for j in range(n + e, len(theta))
         ],
         np.float64,

@@ -76,12 +76,11 @@ ask(campaign.next(20, network))
 # %% [markdown]
 # ## Without training
 #
-# The new labels move the posterior of the network, so that the next batch knows them. With `move_network`, changes are
-# measured from the moved outputs, which was better where it was measured.
+# The new labels move the posterior of the network, so that the next batch knows them.
 
 # %%
-campaign.absorb(network, move_network=True)
-ask(campaign.next(20, move_network=True))
+campaign.absorb(network)
+ask(campaign.next(20))
 
 # %% [markdown]
 # ## Is it beating random?

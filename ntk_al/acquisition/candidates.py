@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
@@ -45,6 +46,8 @@ class CandidateSet:
         the candidates.
       observed: pairs of a row that was labeled within this query and its label, in order.
       excluded: rows that may not be queried, although they have no label.
+      num_assumed: how many of the latest ``observed`` are labels that a greedy batch assumes. They
+        always move the network's outputs; what is revealed does so by ``options.move_network``.
       start: the same query before any of its labels was revealed or rows excluded, or ``None`` if
         none has been. Only ``observe`` and ``exclude`` set it.
 
@@ -62,6 +65,7 @@ class CandidateSet:
     x_eval: ArrayLike | None = None
     observed: tuple[tuple[int, int], ...] = ()
     excluded: tuple[int, ...] = ()
+    num_assumed: int = 0
     start: CandidateSet | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,12 +100,14 @@ class CandidateSet:
         """Rows that were labeled within this query, in order."""
         return [row for row, _ in self.observed]
 
-    def observe(self, row: int, label: int) -> CandidateSet:
+    def observe(self, row: int, label: int, *, is_assumed: bool = False) -> CandidateSet:
         """Returns the candidates after the label of one of them is revealed.
 
         Args:
           row: the row of the candidate that was labeled.
           label: its class id.
+          is_assumed: whether the label is one that a greedy batch assumes. None can be revealed
+            afterwards.
 
         Raises:
           ValueError: if the row is not an available candidate, or the label is not a class id.
@@ -112,8 +118,13 @@ class CandidateSet:
                 f"of {len(self.x)} in all, got {row}"
             )
         checks.class_ids("label", np.asarray(label), self.network.check(self.x_labeled))
+        if self.num_assumed and not is_assumed:
+            raise ValueError("labels are assumed already, so none can be revealed any more")
         return dataclasses.replace(
-            self, observed=(*self.observed, (row, label)), start=self.start or self
+            self,
+            observed=(*self.observed, (row, label)),
+            num_assumed=self.num_assumed + is_assumed,
+            start=self.start or self,
         )
 
     def exclude(self, rows: Iterable[int]) -> CandidateSet:
@@ -133,6 +144,15 @@ class CandidateSet:
         return dataclasses.replace(
             self, excluded=(*self.excluded, *added), start=self.start or self
         )
+
+    @property
+    def reference(self) -> str:
+        """What changes are measured from, a member of ``REFERENCES``.
+
+        Measured from f, the total change by all choices of a greedy batch would reward candidates
+        that undo none of it, copies of the choices above all.
+        """
+        return "linearized" if self.num_assumed else self.options.reference
 
     def check_choice(self, k: int) -> None:
         """Raises ValueError if k < 1 or fewer than k candidates are available."""
@@ -162,11 +182,18 @@ class CandidateSet:
             rank-one update.
         """
 
-        def absorb(belief: B, labels: tuple[tuple[int, int], ...]) -> B:
-            rows, classes = np.transpose(labels)
-            return belief.observe(rows, classes, move_network=self.options.move_network)
+        def absorb(belief: B, labels: tuple[tuple[int, int, bool], ...]) -> B:
+            for moves, alike in itertools.groupby(labels, key=lambda label: label[2]):
+                rows, classes, _ = np.transpose(list(alike))
+                belief = belief.observe(rows, classes, move_network=moves)
+            return belief
 
-        return self._memo.absorbed(condition, self.observed, absorb)
+        num_revealed = len(self.observed) - self.num_assumed
+        labels = tuple(
+            (row, label, self.options.move_network or number >= num_revealed)
+            for number, (row, label) in enumerate(self.observed)
+        )
+        return self._memo.absorbed(condition, labels, absorb)
 
     @property
     def logits(self) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+L = TypeVar("L", bound=Hashable)
 
 
 class Memo:
@@ -18,7 +19,7 @@ class Memo:
     def __init__(self, subject: Any) -> None:
         self._subject = subject
         self._results: dict[tuple[Hashable, ...], Any] = {}
-        self._latest: dict[Hashable, tuple[tuple[tuple[int, int], ...], Any]] = {}
+        self._latest: dict[Hashable, tuple[tuple[Hashable, ...], Any]] = {}
 
     def once(self, function: Callable[..., T], *arguments: Hashable) -> T:
         """Returns ``function(subject, *arguments)``, computed on first use."""
@@ -40,8 +41,8 @@ class Memo:
     def absorbed(
         self,
         start: Callable[..., T],
-        labels: tuple[tuple[int, int], ...],
-        absorb: Callable[[T, tuple[tuple[int, int], ...]], T],
+        labels: tuple[L, ...],
+        absorb: Callable[[T, tuple[L, ...]], T],
     ) -> T:
         """Returns ``start(subject)`` after it has absorbed labels, one after another.
 
@@ -49,7 +50,7 @@ class Memo:
 
         Args:
           start: maps the subject to the state before any label.
-          labels: pairs of a row and a class id, in the order in which they were revealed.
+          labels: in the order in which they were revealed.
           absorb: maps a state and further labels to the next state.
         """
         before = self.once(start)

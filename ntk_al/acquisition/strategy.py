@@ -126,9 +126,16 @@ def ranked(utility: Utility, *, needs: tuple[str, ...] = (), retrains: bool = Fa
     return Strategy(choose, needs, retrains=retrains)
 
 
-def network_outputs(candidates: CandidateSet) -> Array:
+def network_outputs(candidates: CandidateSet) -> ArrayLike:
     """Returns the network's outputs f at the candidates, ``[U, C]``."""
     return candidates.network_logits
+
+
+def moved_outputs(candidates: CandidateSet) -> ArrayLike:
+    """Returns the network's outputs after the labels that have moved them, ``[U, C]``."""
+    if not candidates.observed:
+        return candidates.network_logits
+    return np.asarray(candidates.posterior.logits)[: len(candidates.x)]
 
 
 def label_aware(
@@ -136,21 +143,23 @@ def label_aware(
     *,
     needs: tuple[str, ...] = (),
     retrains: bool = False,
-    outputs: Callable[[CandidateSet], Array] = network_outputs,
+    outputs: Callable[[CandidateSet], ArrayLike] = moved_outputs,
 ) -> Strategy:
     """Makes a strategy from a utility that changes as labels arrive.
 
     ``options.batch_mode`` decides how it forms a batch. ``"top_k"`` takes the k highest scores, as
     the paper does. ``"greedy"`` works like a sequential query that uses the network's own labels:
-    each pick is absorbed with its pseudo-label, argmax f(x_j), before the next candidate is scored.
-    Near copies of a pick are then no longer worth a label.
+    each pick is absorbed with its pseudo-label, argmax f(x_j), before the next candidate is scored,
+    and moves f. From then on, changes are measured from the outputs after the picks so far. Near
+    copies of a pick are then hardly worth a label, except under ``eer``, which also gains by making
+    sure.
 
     Args:
       utility: computes the utilities of the candidates.
       needs: what the network must have, as keys of ``requirements.NEEDS``.
       retrains: whether the utility trains a network for every candidate.
       outputs: computes the outputs ``[U, C]`` whose argmax is the pseudo-label; by default these
-        are the network's outputs.
+        are the network's, as the posterior has moved them.
     """
     strategy = ranked(utility, needs=needs, retrains=retrains)
 
@@ -167,7 +176,7 @@ def label_aware(
                 candidates = _shortlisted(candidates, picks[0].utilities, k)
             if step + 1 < k:
                 label = int(np.asarray(outputs(candidates))[row].argmax())
-                candidates = candidates.observe(row, label)
+                candidates = candidates.observe(row, label, is_assumed=True)
         return dataclasses.replace(picks[0], ids=np.concatenate([pick.ids for pick in picks]))
 
     return Strategy(choose, needs, retrains=retrains)

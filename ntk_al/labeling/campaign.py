@@ -172,8 +172,9 @@ class Campaign(Answers):
           exclude: ids not to propose, such as those that somebody else is labeling.
           features: features of the whole pool ``[N, d]``, from any model, by which examples are
             clustered without a network; ``None`` takes the raw inputs.
-          **options: of the look-ahead, see ``acquisition.LookaheadOptions``; ``batch_mode`` is
-            ``"greedy"`` and ``ridge`` is ``"leave_one_out"`` by default, because people err.
+          **options: of the look-ahead, see ``acquisition.LookaheadOptions``. By default,
+            ``batch_mode`` is ``"greedy"``, ``ridge`` is ``"leave_one_out"``, because people err,
+            and ``move_network`` is true: labels since the training move the network's outputs.
 
         Returns:
           Their ids, best first, then ``audit`` of the audit.

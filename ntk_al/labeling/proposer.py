@@ -24,7 +24,7 @@ from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
 from ntk_al.network import Network
 from ntk_al.types import ArrayLike
 
-DEFAULTS = {"batch_mode": "greedy", "ridge": LEAVE_ONE_OUT}
+DEFAULTS = {"batch_mode": "greedy", "ridge": LEAVE_ONE_OUT, "move_network": True}
 """What a campaign asks of a look-ahead where nothing else is said."""
 
 

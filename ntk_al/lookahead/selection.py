@@ -104,9 +104,10 @@ def select(
 
     ``batch_mode="greedy"`` chooses one candidate at a time. Before the next choice, the posterior
     observes the label that the network itself would give the last one: the most likely class, or in
-    a regression the mean, which leaves the outputs as they are and lowers the variance. From the
-    second choice on, changes are measured from the outputs after the choices so far. Near copies of
-    a choice are then hardly worth a label, except under ``"eer"``, which also gains by making sure.
+    a regression the mean, which leaves the outputs as they are and lowers the variance. The
+    network's outputs move with it, as if it had been trained on that label, and from the second
+    choice on, changes are measured from the outputs after the choices so far. Near copies of a
+    choice are then hardly worth a label, except under ``"eer"``, which also gains by making sure.
     ``batch_mode="top_k"`` takes the k highest scores.
 
     Args:
@@ -231,7 +232,7 @@ def _greedy(
         nonlocal belief
         with float64.widest(belief):
             label = TASKS[options.task].pseudo_label(belief.logits[row], belief.mean[row])
-            belief = belief.observe(row, label)
+            belief = belief.observe(row, label, move_network=True)
 
     available = np.ones(len(first), bool)
     chosen = greedy(k, values, add, available=available, tie_breaks=tie_breaks)

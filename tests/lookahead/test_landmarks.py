@@ -249,7 +249,8 @@ def test_of_many_candidates_those_of_the_highest_scores_compete_for_a_greedy_bat
     for _ in range(5):
         left = np.where(np.isin(best, picks), -np.inf, greedy.significant(np.asarray(scores)))
         picks.append(int(best[left.argmax()]))
-        belief = belief.observe(picks[-1], int(np.asarray(belief.logits)[picks[-1]].argmax()))
+        label = int(np.asarray(belief.logits)[picks[-1]].argmax())
+        belief = belief.observe(picks[-1], label, move_network=True)
         scores = lookahead.score_posterior(belief, reference="linearized", rows=best)
     np.testing.assert_array_equal(found.rows, picks)
 

@@ -38,7 +38,15 @@ def refitted_greedily(net, x_l, y_l, x_u, x_e, *, criterion, reference):
     theta, f = helpers.plain_gram(net, x, x), np.asarray(net.predict(x))
     noise = RIDGE * np.diagonal(theta)[:L].mean()
     targets, rows = np.eye(3)[y_l], []
+
+    def mean():
+        known = np.r_[:L, L + E + np.array(rows, int)]
+        among = theta[np.ix_(known, known)]
+        return helpers.retrained(theta[:, known], among, noise, targets - f[known], f)
+
+    start = mean()
     for _ in range(K):
+        moved = f + mean() - start
         left = np.setdiff1d(np.arange(U), rows)
         points = np.r_[:L, L + E + np.array(rows, int), L : L + E, L + E + left]
         scores = helpers.naive_scores(
@@ -51,9 +59,10 @@ def refitted_greedily(net, x_l, y_l, x_u, x_e, *, criterion, reference):
             reference="linearized" if rows else reference,
             ridge=None,
             noise=noise,
+            moved=moved[points],
         )
         rows.append(left[scores.argmax()])
-        targets = np.vstack([targets, np.eye(3)[f[L + E + rows[-1]].argmax()]])
+        targets = np.vstack([targets, np.eye(3)[moved[L + E + rows[-1]].argmax()]])
     return rows
 
 

@@ -16,9 +16,9 @@ from ntk_al.acquisition.strategies.criteria import of_criterion
 from ntk_al.acquisition.strategies.ev_gp import explained_variance
 from ntk_al.acquisition.strategies.expected_gradient_length import expected_gradient_length
 from ntk_al.acquisition.strategies.gp import gp, gp_outputs
-from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk
+from ntk_al.acquisition.strategies.infinite_ntk import infinite_ntk, infinite_ntk_outputs
 from ntk_al.acquisition.strategies.itl import itl
-from ntk_al.acquisition.strategies.last_layer import last_layer
+from ntk_al.acquisition.strategies.last_layer import last_layer, last_layer_outputs
 from ntk_al.acquisition.strategies.lcmd import lcmd
 from ntk_al.acquisition.strategies.learning_loss import learning_loss
 from ntk_al.acquisition.strategies.maxherding import maxherding
@@ -30,7 +30,13 @@ from ntk_al.acquisition.strategies.residual import residual
 from ntk_al.acquisition.strategies.typiclust import typiclust
 from ntk_al.acquisition.strategies.uherding import uherding
 from ntk_al.acquisition.strategies.uncertainty import entropy, least_confidence, margin
-from ntk_al.acquisition.strategy import Strategy, jointly, label_aware, ranked
+from ntk_al.acquisition.strategy import (
+    Strategy,
+    jointly,
+    label_aware,
+    network_outputs,
+    ranked,
+)
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
 
 _DROPOUT = ("dropout",)
@@ -61,9 +67,9 @@ STRATEGIES: dict[str, Strategy] = {
     "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
     "itl": label_aware(itl),
-    "last_layer": label_aware(last_layer, needs=_FEATURES),
-    "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN),
+    "last_layer": label_aware(last_layer, needs=_FEATURES, outputs=last_layer_outputs),
+    "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN, outputs=infinite_ntk_outputs),
     "gp": label_aware(gp, needs=_TWIN, outputs=gp_outputs),
-    "naive": label_aware(naive, retrains=True),
+    "naive": label_aware(naive, retrains=True, outputs=network_outputs),
     "one_step": ranked(one_step, retrains=True),
 }

@@ -31,7 +31,7 @@ def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = 
     scores = score_posterior(
         belief,
         criterion=options.criterion,
-        reference=options.reference,
+        reference=candidates.reference,
         num_candidates=candidates.problem.num_candidates,
         predictive=candidates.predictive if needed(options.criterion, options.task) else None,
         rows=rows,

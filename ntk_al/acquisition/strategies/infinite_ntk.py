@@ -30,6 +30,11 @@ def infinite_ntk(key: Array, candidates: CandidateSet) -> Utilities:
     return Utilities(scores_of(belief, candidates), twin_facts(candidates, belief))
 
 
+def infinite_ntk_outputs(candidates: CandidateSet) -> Array:
+    """Computes the network's outputs after the labels that have moved them, ``[U, C]``."""
+    return candidates.conditioned(_condition).logits[: len(candidates.x)]
+
+
 def twin_blocks(given: CandidateSet, kind: str) -> GramBlocks:
     """Computes the blocks of a kernel of the network's infinite-width twin.
 

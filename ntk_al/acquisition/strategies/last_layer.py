@@ -30,6 +30,11 @@ def last_layer(key: Array, candidates: CandidateSet) -> Utilities:
     return Utilities(scores_of(belief, candidates), facts(belief))
 
 
+def last_layer_outputs(candidates: CandidateSet) -> Array:
+    """Computes the network's outputs after the labels that have moved them, ``[U, C]``."""
+    return candidates.conditioned(_condition).logits[: len(candidates.x)]
+
+
 def _condition(given: CandidateSet) -> Posterior:
     """Computes the posterior before any further label."""
     query = given.features

@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from ntk_al._utils import checks
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
+from ntk_al.acquisition.strategy import moved_outputs
 from ntk_al.adapters.skactiveml.classifier import NetworkClassifier
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.types import Array
@@ -128,7 +129,6 @@ def _greedy(
     key: Array, criterion: str, given: CandidateSet, k: int
 ) -> tuple[list[int], np.ndarray]:
     """Returns k rows, and the utilities before each choice, ``[k, U]``, NaN for earlier choices."""
-    outputs = np.asarray(given.network_logits)
     rows: list[int] = []
     found = []
     for step in range(k):
@@ -138,5 +138,6 @@ def _greedy(
         found.append(utilities)
         rows.append(int(selection.ids[0]))
         if step + 1 < k:
-            given = given.observe(rows[-1], int(outputs[rows[-1]].argmax()))
+            label = int(np.asarray(moved_outputs(given))[rows[-1]].argmax())
+            given = given.observe(rows[-1], label, is_assumed=True)
     return rows, np.stack(found)
