@@ -49,6 +49,25 @@ def replicate(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.device_put(jax.tree.map(_on_host, tree), NamedSharding(mesh, P()))
 
 
+def gathered(tree: PyTree) -> PyTree:
+    """Copies arrays that several devices of this process share to the host.
+
+    Computations on them would otherwise have to say how their results are shared.
+    """
+
+    def copied(leaf: Any) -> Any:
+        is_shared = (
+            isinstance(leaf, jax.Array)
+            and not checks.is_traced(leaf)
+            and leaf.is_fully_addressable
+            and len(leaf.devices()) > 1
+            and not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        )
+        return np.asarray(leaf) if is_shared else leaf
+
+    return jax.tree.map(copied, tree)
+
+
 def everywhere(mesh: Mesh | None) -> Callable[[jax.Array], ArrayLike]:
     """Returns a function that gathers a divided array on every process.
 

@@ -40,6 +40,9 @@ BATCH_MODES = {
 }
 """How scores become a batch."""
 
+SOLVER_TOLERANCES = (1e-14, 1e-3)
+"""The least and the largest ``solver_tolerance``."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions:
@@ -136,6 +139,13 @@ class ScoreOptions:
         checks.at_least("tolerance", self.tolerance, 0)
         checks.one_of("solver", self.solver, SOLVERS)
         checks.positive("solver_tolerance", self.solver_tolerance)
+        least, most = SOLVER_TOLERANCES
+        if not least <= self.solver_tolerance <= most:
+            raise ValueError(
+                f"solver_tolerance must be between {least:g} and {most:g}, got "
+                f"{self.solver_tolerance:g}: numbers have no more digits than the one, and with "
+                "the other, variances may be wrong already"
+            )
         exact = self.approximation == "none" and self.solver == "cholesky"
         if self.readout == ALL_LOGITS and not (
             self.mesh is None and self.precision == "float32" and exact

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import checks, examples
+from ntk_al._utils import checks, examples, sharding
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network
 from ntk_al.types import Array, ArrayLike, PyTree
@@ -85,7 +85,9 @@ def check_inputs(
         raise TypeError(
             f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
         )
-    x_labeled = examples.read(x_labeled)
+    x_labeled, y_labeled, x_pool, x_eval = map(
+        sharding.gathered, (examples.read(x_labeled), y_labeled, x_pool, x_eval)
+    )
     sets = {"x_labeled": x_labeled, "x_pool": x_pool}
     if x_eval is not None:
         sets["x_eval"] = x_eval

@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 from jax.sharding import Mesh
 
+from ntk_al._utils import checks, sharding
 from ntk_al.lookahead import probabilities, soundness
 from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.from_kernel import scored
@@ -119,6 +120,11 @@ def score(
         solver=solver,
         solver_tolerance=solver_tolerance,
     )
+    if sharding.automatic(mesh) and checks.is_traced(network, x_labeled, x_pool, x_eval):
+        raise TypeError(
+            "mesh= divides the work on the host, so score cannot be jitted with several devices: "
+            "leave jit out, or mesh="
+        )
     problem = check_inputs(network, x_labeled, y_labeled, x_pool, x_eval, task=task)
     if reference == "network":
         soundness.warn_of_large_residual(problem)

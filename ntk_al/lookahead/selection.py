@@ -42,7 +42,8 @@ class Diagnostics:
     Attributes:
       ridge: the ridge that was used: the requested one, or a larger one if the kernel of the
         labeled set was not positive definite.
-      condition_number: a lower estimate of the condition number of that kernel with its ridge.
+      condition_number: an estimate of the condition number of that kernel with its ridge: from
+        below by ``solver="cholesky"``, and its largest eigenvalue over λ by ``"cg"``.
       plan: how the kernel was computed, in words; ``None`` for ``"all_logits"``.
       seconds: how long the selection took, compilation included.
       landmarks: how many landmarks were used; ``None`` if the kernel was computed as a whole.

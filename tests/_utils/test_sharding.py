@@ -50,6 +50,13 @@ def results(mesh=None):
         from ntk_al._utils import sharding
 
         theta = sharding.everywhere(mesh)(theta)
+    if mesh is not None and jax.process_count() == 1:
+        rows = jax.NamedSharding(mesh, jax.P("pool"))
+        eight = helpers.images(8, seed=3), helpers.labels(8, seed=3)
+        with_shared = lookahead.score(net, *jax.device_put(eight, rows), pool, mesh=mesh)
+        np.testing.assert_allclose(with_shared, lookahead.score(net, *eight, pool), rtol=1e-4)
+        with pytest.raises(TypeError, match="cannot be jitted with several devices"):
+            jax.jit(lambda x: lookahead.score(net, *labeled, x, mesh=mesh))(pool)
     return {
         "theta": theta,
         **{

@@ -8,6 +8,7 @@ import pytest
 
 from ntk_al import Network, data, lookahead, models, training
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, schemes
+from ntk_al.kernels.empirical.plan import BudgetError
 from ntk_al.lookahead import conjugate_gradients, problem
 from ntk_al.lookahead.conjugate_gradients import (
     clusters,
@@ -238,6 +239,21 @@ def test_residuals_that_are_not_finite_are_noticed(monkeypatch, x64):
     )
     with pytest.raises(ValueError, match=r"not finite|not positive definite"):
         lookahead.score(*given(), solver="cg")
+
+
+@pytest.mark.parametrize("tolerance", [1e-300, 1e-2, 1.0])
+def test_a_tolerance_with_which_variances_may_be_wrong_is_refused(tolerance):
+    with pytest.raises(ValueError, match=r"solver_tolerance must be between 1e-14 and 0.001"):
+        lookahead.ScoreOptions(solver="cg", solver_tolerance=tolerance)
+
+
+def test_a_budget_too_small_for_the_labels_that_choose_the_ridge_says_so(monkeypatch, x64):
+    def among(self, rows):
+        raise BudgetError("the kernel of 24 samples needs about 49 MiB")
+
+    monkeypatch.setattr(labeled_kernel.LabeledKernel, "among", among)
+    with pytest.raises(BudgetError, match=r"pass a number as ridge. The reason: the kernel"):
+        lookahead.score(*given(), solver="cg", ridge="leave_one_out")
 
 
 def test_it_cannot_be_jitted(x64):

@@ -44,7 +44,7 @@ def information(belief: Belief, num_candidates: int, first: int) -> np.ndarray:
     noise = float(belief.noise)
     among, cross, own = _blocks(belief, num_candidates, first)
     prior = belief.flat.prior if isinstance(belief, FullPosterior) else belief.prior
-    among += _JITTER * float(np.mean(prior)) * np.eye(len(among))
+    among += _JITTER * float(np.asarray(prior).mean()) * np.eye(len(among))
     whitened = np.linalg.solve(np.linalg.cholesky(among), cross)
     whitened = whitened.reshape(len(among), num_candidates, num_outputs)
     explained = np.einsum("aic,aid->icd", whitened, whitened)

@@ -21,6 +21,7 @@ import numpy as np
 
 from ntk_al._utils import float64, progress
 from ntk_al._utils.products import product
+from ntk_al.kernels.empirical.plan import BudgetError
 from ntk_al.lookahead import ridges
 from ntk_al.lookahead.conjugate_gradients import preconditioner
 from ntk_al.lookahead.conjugate_gradients.labeled_kernel import LabeledKernel
@@ -55,7 +56,7 @@ class Solution:
         rows = ridges.drawn(len(problem.residual))
         ridge = options.ridge
         if isinstance(ridge, str):
-            ridge = ridges.resolved(ridge, self._kernel.among(rows), problem.targets[rows])
+            ridge = ridges.resolved(ridge, self._among(rows, ridge), problem.targets[rows])
         ridge = float(ridge)
         noise = ridge * float(diagonal.mean(dtype=np.float64))
         if not noise > 0:
@@ -112,6 +113,15 @@ class Solution:
             weights, _ = self._solve(self._residual)
             cross = jnp.asarray(float64.here(cross[: len(weights)]), dtype)
             return jnp.asarray(float64.here(logits), dtype) + product(cross.T, weights)
+
+    def _among(self, rows: np.ndarray, ridge: str) -> np.ndarray:
+        try:
+            return self._kernel.among(rows)
+        except BudgetError as error:
+            raise BudgetError(
+                f"ridge={ridge!r} needs the kernel of {len(rows)} labels in one piece, and "
+                f"memory_budget is too small for it: pass a number as ridge. The reason: {error}"
+            ) from error
 
     def _times(self, v: Array) -> Array:
         return self._kernel.times(v) + self.noise * v
