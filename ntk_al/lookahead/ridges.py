@@ -48,6 +48,8 @@ def resolved(
     """
     if not isinstance(ridge, str):
         return ridge
+    if not checks.is_traced(labeled, targets):  # slices of device arrays compile for every length
+        labeled, targets = np.asarray(labeled), np.asarray(targets)
     num, num_outputs = targets.shape
     size = num_outputs if is_full else 1
     rows = drawn(num)

@@ -26,7 +26,12 @@ def select(net, num_labeled):
     assert len(lookahead.select(net, *given, 2).rows) == 2
 
 
-@pytest.mark.parametrize("query", [score, select])
+def select_with_a_fitted_ridge(net, num_labeled):
+    given = POOL[:num_labeled], CLASSES[:num_labeled], POOL[160 : 1180 - num_labeled]
+    assert len(lookahead.select(net, *given, 1, ridge="leave_one_out").rows) == 1
+
+
+@pytest.mark.parametrize("query", [score, select, select_with_a_fitted_ridge])
 @pytest.mark.filterwarnings("ignore:the outputs of the network")
 def test_at_most_one_query_compiles_each_time_the_labels_double(query, compilations):
     net, compiled = helpers.network(), []
