@@ -52,7 +52,9 @@ def gather(workdir: str, to: str) -> int:
     os.makedirs(to, exist_ok=True)
     with open(os.path.join(workdir, directory.DEFINITION), encoding="utf-8") as file:
         files.write(os.path.join(to, directory.DEFINITION), file.read())
-    text = "".join(json.dumps(line) + "\n" for lines in ended.values() for line in lines)
+    text = "".join(
+        json.dumps(line, separators=(",", ":")) + "\n" for lines in ended.values() for line in lines
+    )
     files.write(os.path.join(to, records.METRICS), text)
     return len(ended)
 
