@@ -119,7 +119,7 @@ def define_flags(values: FlagValues) -> None:
     flags.DEFINE_integer("num_pool", 200, "U.", 1, flag_values=values)
     flags.DEFINE_integer("num_eval", 200, "E.", 1, flag_values=values)
     flags.DEFINE_integer("epochs", 10, "Epochs of training.", 1, flag_values=values)
-    flags.DEFINE_float("ridge", 1e-4, "The ridge.", flag_values=values)
+    flags.DEFINE_float("ridge", lookahead.ScoreOptions.ridge, "The ridge.", flag_values=values)
     flags.DEFINE_integer(
         "most_by_cholesky", 20000, "The largest set that is factorized.", flag_values=values
     )

@@ -44,7 +44,7 @@ log-probabilities up to a constant."""
 
 _TEMPERATURES = np.geomspace(*BOUNDS, 121)
 _BISECTIONS = 30  # of a log interval of length 7: more digits than float32 has
-_RIDGE = 1e-4
+_RIDGE = 1e-4  # of the kernel of the last layer's features; the look-ahead has its own
 
 
 def calibrated(

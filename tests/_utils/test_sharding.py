@@ -10,6 +10,8 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from ntk_al import Network, kernels, lookahead
 from ntk_al._utils import sharding
@@ -35,6 +37,8 @@ from tests._utils import test_sharding
 assert jax.device_count() == 8
 mesh = jax.make_mesh((8,), ("pool",))
 results = test_sharding.results(mesh)
+if num_processes == 1:
+    test_sharding.take_inputs_that_devices_share(mesh)
 if rank == 0:
     np.savez(output, **results)
 """
@@ -50,13 +54,6 @@ def results(mesh=None):
         from ntk_al._utils import sharding
 
         theta = sharding.everywhere(mesh)(theta)
-    if mesh is not None and jax.process_count() == 1:
-        rows = jax.NamedSharding(mesh, jax.P("pool"))
-        eight = helpers.images(8, seed=3), helpers.labels(8, seed=3)
-        with_shared = lookahead.score(net, *jax.device_put(eight, rows), pool, mesh=mesh)
-        np.testing.assert_allclose(with_shared, lookahead.score(net, *eight, pool), rtol=1e-4)
-        with pytest.raises(TypeError, match="cannot be jitted with several devices"):
-            jax.jit(lambda x: lookahead.score(net, *labeled, x, mesh=mesh))(pool)
     return {
         "theta": theta,
         **{
@@ -75,6 +72,17 @@ def results(mesh=None):
             for x_eval in (None, evaluation)
         },
     }
+
+
+def take_inputs_that_devices_share(mesh):
+    """Scores are the same if the labeled set is divided among the devices; jit is refused."""
+    net, pool = helpers.network(), helpers.images(21, seed=1)
+    labeled = helpers.images(8, seed=3), helpers.labels(8, seed=3)
+    shared = jax.device_put(labeled, NamedSharding(mesh, P("pool")))
+    scores = lookahead.score(net, *shared, pool, mesh=mesh)
+    np.testing.assert_allclose(scores, lookahead.score(net, *labeled, pool), rtol=1e-4)
+    with pytest.raises(TypeError, match="cannot be jitted with several devices"):
+        jax.jit(lambda x: lookahead.score(net, *labeled, x, mesh=mesh))(pool)
 
 
 @pytest.fixture(scope="module")
