@@ -23,6 +23,7 @@ from ntk_al.acquisition.strategies.lcmd import lcmd
 from ntk_al.acquisition.strategies.learning_loss import learning_loss
 from ntk_al.acquisition.strategies.maxherding import maxherding
 from ntk_al.acquisition.strategies.naive import naive
+from ntk_al.acquisition.strategies.ntkcpl import ntkcpl
 from ntk_al.acquisition.strategies.one_step import one_step
 from ntk_al.acquisition.strategies.probcover import probcover
 from ntk_al.acquisition.strategies.random import random
@@ -67,6 +68,7 @@ STRATEGIES: dict[str, Strategy] = {
     "residual": label_aware(residual),
     "ev_gp": jointly(explained_variance),
     "itl": label_aware(itl),
+    "ntkcpl": label_aware(ntkcpl, needs=_FEATURES, outputs=network_outputs),
     "last_layer": label_aware(last_layer, needs=_FEATURES, outputs=last_layer_outputs),
     "infinite_ntk": label_aware(infinite_ntk, needs=_TWIN, outputs=infinite_ntk_outputs),
     "gp": label_aware(gp, needs=_TWIN, outputs=gp_outputs),

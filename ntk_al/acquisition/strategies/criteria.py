@@ -16,13 +16,20 @@ from ntk_al.lookahead.probabilities import needed
 from ntk_al.types import Array, ArrayLike
 
 
-def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = None) -> ArrayLike:
+def scores_of(
+    belief: Belief,
+    candidates: CandidateSet,
+    criterion: str | None = None,
+    *,
+    reference: str | None = None,
+) -> ArrayLike:
     """Scores candidates from a posterior, ``[U]``.
 
     Args:
       belief: the posterior at the candidates, followed by the evaluation points, if any.
       candidates: the candidates.
       criterion: a key of ``lookahead.CRITERIA``; ``None`` means ``candidates.options.criterion``.
+      reference: what changes are measured from; ``None`` means ``candidates.reference``.
     """
     options = candidates.options.scoring(criterion or candidates.options.criterion)
     num, rows = len(candidates.x), None
@@ -31,7 +38,7 @@ def scores_of(belief: Belief, candidates: CandidateSet, criterion: str | None = 
     scores = score_posterior(
         belief,
         criterion=options.criterion,
-        reference=candidates.reference,
+        reference=reference or candidates.reference,
         num_candidates=candidates.problem.num_candidates,
         predictive=candidates.predictive if needed(options.criterion, options.task) else None,
         rows=rows,
