@@ -46,7 +46,9 @@ SOLVER_TOLERANCES = (1e-14, 1e-3)
 
 @dataclasses.dataclass(frozen=True)
 class ScoreOptions:
-    """The options of a look-ahead score. This class is the only place that defines their defaults.
+    """The options of a look-ahead score.
+
+    This class is the only place that defines their defaults; ``select`` has another ridge.
 
     Attributes:
       criterion: how the change of the outputs becomes a score, one of the criteria of the task.

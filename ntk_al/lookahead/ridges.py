@@ -23,16 +23,22 @@ CANDIDATES = 10.0 ** np.arange(-4, 0.1, 0.5)
 """The ridges among which they choose."""
 
 MOST_LABELS = 2000
-"""Of more labels, that many are drawn."""
+"""Of more labels, or of more outputs in the kernel of all logits, that many are drawn."""
 
 _ROUNDING = 1e-6  # of targets in float32
 
 
-def drawn(num_labels: int) -> np.ndarray:
-    """Returns the rows of the labels that choose, at most ``MOST_LABELS``."""
-    if num_labels <= MOST_LABELS:
+def drawn(num_labels: int, size: int = 1) -> np.ndarray:
+    """Returns the rows of the labels that choose.
+
+    Args:
+      num_labels: L.
+      size: how many rows of the kernel are of one label.
+    """
+    most = max(MOST_LABELS // size, 2)
+    if num_labels <= most:
         return np.arange(num_labels)
-    return np.sort(np.random.default_rng(0).choice(num_labels, MOST_LABELS, replace=False))
+    return np.sort(np.random.default_rng(0).choice(num_labels, most, replace=False))
 
 
 def resolved(
@@ -52,7 +58,7 @@ def resolved(
         labeled, targets = np.asarray(labeled), np.asarray(targets)
     num, num_outputs = targets.shape
     size = num_outputs if is_full else 1
-    rows = drawn(num)
+    rows = drawn(num, size)
     if len(rows) < num:
         columns = (size * rows[:, None] + np.arange(size)).ravel()
         labeled, targets = labeled[columns][:, columns], targets[rows]

@@ -309,7 +309,7 @@ def test_a_greedy_batch_is_a_sequential_query_that_is_told_the_pseudo_labels(nam
 @pytest.mark.parametrize("reference", ["network", "linearized"])
 @pytest.mark.parametrize("name", ["mlmoc", "emoc", "brier", "epig"])
 def test_a_greedy_batch_is_that_of_select(name, reference):
-    given = candidates(batch_mode="greedy", reference=reference)
+    given = candidates(batch_mode="greedy", reference=reference, ridge=1e-4)
     selected = lookahead.select(
         given.network,
         given.x_labeled,
@@ -318,6 +318,7 @@ def test_a_greedy_batch_is_that_of_select(name, reference):
         4,
         criterion=name,
         reference=reference,
+        ridge=1e-4,
     )
     chosen = STRATEGIES[name](KEY, given, 4)
     np.testing.assert_array_equal(chosen.ids, given.ids[selected.rows])

@@ -226,8 +226,9 @@ def test_the_correction_brings_scores_nearer_to_the_exact_ones(criterion, least,
 
 
 def test_landmarks_are_added_until_scores_settle(digits):
-    loose = lookahead.select(*digits, 5, approximation="landmarks", tolerance=0.5)
-    strict = lookahead.select(*digits, 5, approximation="landmarks", tolerance=1e-4)
+    options = {"approximation": "landmarks", "ridge": 1e-4}
+    loose = lookahead.select(*digits, 5, tolerance=0.5, **options)
+    strict = lookahead.select(*digits, 5, tolerance=1e-4, **options)
     assert loose.diagnostics.landmarks == 256
     assert loose.diagnostics.agreement >= 0.5
     assert strict.diagnostics.landmarks > 256
@@ -240,7 +241,7 @@ def test_of_many_candidates_those_of_the_highest_scores_compete_for_a_greedy_bat
     digits, monkeypatch
 ):
     monkeypatch.setattr(greedy, "SHORTLIST", 100)
-    options = {"approximation": "landmarks", "rank": 64}
+    options = {"approximation": "landmarks", "rank": 64, "ridge": 1e-4}
     found = lookahead.select(*digits, 5, **options)
     best = np.sort(np.argsort(-greedy.significant(found.scores), kind="stable")[:100])
     problem = check_inputs(*digits, task="classification")
@@ -258,14 +259,16 @@ def test_of_many_candidates_those_of_the_highest_scores_compete_for_a_greedy_bat
 def test_a_strategy_chooses_its_greedy_batch_among_the_same(digits, monkeypatch):
     monkeypatch.setattr(greedy, "SHORTLIST", 100)
     network, x_labeled, y_labeled, x_pool = digits
-    options = LookaheadOptions(
-        approximation="landmarks", rank=64, batch_mode="greedy", reference="linearized"
-    )
+    shared = {
+        "approximation": "landmarks",
+        "rank": 64,
+        "reference": "linearized",
+        "ridge": "leave_one_out",
+    }
+    options = LookaheadOptions(batch_mode="greedy", **shared)
     given = CandidateSet(network, x_labeled, y_labeled, x_pool, np.arange(len(x_pool)), options)
     chosen = STRATEGIES["mlmoc"](jax.random.key(0), given, 5)
-    expected = lookahead.select(
-        *digits, 5, approximation="landmarks", rank=64, reference="linearized"
-    )
+    expected = lookahead.select(*digits, 5, **shared)
     np.testing.assert_array_equal(chosen.ids, expected.rows)
 
 

@@ -88,6 +88,16 @@ def test_scores_are_those_with_the_chosen_ridge(options, x64):
     np.testing.assert_allclose(chosen, lookahead.score(*given(), ridge=ridge, **options), rtol=1e-9)
 
 
+def test_a_batch_takes_the_chosen_ridge_unless_told_otherwise_and_scores_do_not(x64):
+    chosen, fitted, fixed = (
+        lookahead.select(*given(), 3, **options)
+        for options in ({}, {"ridge": "leave_one_out"}, {"ridge": 1e-4})
+    )
+    assert chosen.diagnostics.ridge == fitted.diagnostics.ridge > 1e-4
+    np.testing.assert_array_equal(chosen.rows, fitted.rows)
+    np.testing.assert_allclose(fixed.scores, lookahead.score(*given()), rtol=1e-9)
+
+
 def test_the_kernel_of_all_logits_leaves_out_all_outputs_of_a_label(x64):
     network, x, y, x_pool = given()
     found = lookahead.select(
@@ -147,6 +157,20 @@ def test_of_many_labels_a_sample_chooses(monkeypatch):
     few = targets[rows] - targets[rows].mean(0)
     assert ridges.resolved("leave_one_out", kernel, targets) == ridges.leave_one_out(
         kernel[np.ix_(rows, rows)], few
+    )
+
+
+def test_of_the_kernel_of_all_logits_no_more_rows_are_drawn(monkeypatch):
+    monkeypatch.setattr(ridges, "MOST_LABELS", 20)
+    assert [len(ridges.drawn(60, size)) for size in (1, 3, 50)] == [20, 6, 2]
+    kernel, targets = kernel_and_targets()
+    size = targets.shape[1]
+    kernel = np.kron(kernel, np.eye(size))
+    rows = ridges.drawn(len(targets), size)
+    columns = (size * rows[:, None] + np.arange(size)).ravel()
+    few = (targets[rows] - targets[rows].mean(0)).reshape(-1, 1)
+    assert ridges.resolved("leave_one_out", kernel, targets, is_full=True) == ridges.leave_one_out(
+        kernel[np.ix_(columns, columns)], few, size
     )
 
 

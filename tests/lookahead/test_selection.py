@@ -138,7 +138,7 @@ def twice():
 @pytest.mark.quick
 def test_with_every_image_twice_twenty_choices_are_twenty_images(criterion, reference):
     net, x_l, y_l, _ = given()
-    options = {"criterion": criterion, "reference": reference}
+    options = {"criterion": criterion, "reference": reference, "ridge": 1e-4}
     greedy = lookahead.select(net, x_l, y_l, twice(), 20, **options)
     assert len(set((greedy.rows % 20).tolist())) == 20
     top = lookahead.select(net, x_l, y_l, twice(), 20, batch_mode="top_k", **options)
@@ -148,7 +148,8 @@ def test_with_every_image_twice_twenty_choices_are_twenty_images(criterion, refe
 @pytest.mark.parametrize("criterion", lookahead.TASKS["regression"].criteria)
 def test_in_a_regression_too_twenty_choices_are_twenty_images(criterion):
     net, x_l, _, _ = given()
-    y_l, options = np.asarray(net.predict(x_l)), {"criterion": criterion, "task": "regression"}
+    y_l = np.asarray(net.predict(x_l))
+    options = {"criterion": criterion, "task": "regression", "ridge": 1e-4}
     greedy = lookahead.select(net, x_l, y_l, twice(), 20, **options)
     assert len(set((greedy.rows % 20).tolist())) == 20
 
@@ -157,7 +158,7 @@ def test_in_a_regression_too_twenty_choices_are_twenty_images(criterion):
 @pytest.mark.parametrize("with_eval", [False, True])
 def test_top_k_are_the_k_highest_scores_and_both_modes_begin_with_the_best(readout, with_eval):
     x_eval = sets()[3] if with_eval else None
-    options = {"readout": readout, "x_eval": x_eval}
+    options = {"readout": readout, "x_eval": x_eval, "ridge": 1e-2}
     scores = np.asarray(lookahead.score(*given(), **options))
     top = lookahead.select(*given(), K, batch_mode="top_k", **options)
     np.testing.assert_array_equal(top.rows, np.argsort(-scores)[:K])
