@@ -139,6 +139,13 @@ def test_a_greedy_batch_is_the_same(x64):
     np.testing.assert_allclose(by_iteration.diagnostics.ridge, by_cholesky.diagnostics.ridge)
 
 
+def test_of_the_labeled_sets_tiles_only_the_first_plan_is_told(caplog, x64):
+    with caplog.at_level("INFO", "ntk_al"):
+        lookahead.score(*given(), solver="cg")
+    plans = [message for message in caplog.messages if "kernel plan" in message]
+    assert len(plans) == 2  # the other is that of the candidates
+
+
 @pytest.mark.parametrize(("name", "scheme"), [("mlmoc", "sequential"), ("residual", "batch")])
 def test_strategies_choose_the_same(name, scheme, digits):
     network, x_labeled, y_labeled, x_pool = digits

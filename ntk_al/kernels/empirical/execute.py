@@ -47,6 +47,7 @@ def kernel_blocks(
     mesh: Mesh | None = None,
     padded: bool = False,
     on_plan: Callable[[str], None] | None = None,
+    log_level: int = logging.INFO,
 ) -> tuple[list[Array], list[Array]]:
     """Computes the blocks Θ(sets[i], sets[j]) for some pairs (i, j), and some diagonals.
 
@@ -62,6 +63,7 @@ def kernel_blocks(
       padded: keep the padding of the tiles, filled with zeros, and let their sizes be powers of
         two. Sets of similar sizes then need the same compiled programs.
       on_plan: called with the plan, in words.
+      log_level: of the plan; lower where a kernel is one of many.
 
     Returns:
       The blocks ``[N_i, N_j]`` and the diagonals ``[N_i]``; longer if they are padded.
@@ -86,7 +88,7 @@ def kernel_blocks(
         asked = measure.with_xla(with_limits, network, sets[0], _dtype(network))
         plan = make_plan(demand, memory_budget, asked)
         setting = dataclasses.replace(with_limits(plan.limits), in_turn=plan.in_turn)
-        logging.getLogger(__name__).info("kernel plan: %s", plan)
+        logging.getLogger(__name__).log(log_level, "kernel plan: %s", plan)
         if on_plan is not None:
             on_plan(str(plan))
         samples = {

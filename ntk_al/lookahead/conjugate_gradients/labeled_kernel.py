@@ -6,6 +6,7 @@ memory allows. Those that do not fit are computed anew for every product.
 
 from __future__ import annotations
 
+import logging
 import math
 
 import jax
@@ -40,6 +41,7 @@ class LabeledKernel:
         tile = TILE
         if options.memory_budget is not None:
             tile = min(tile, max(1, math.isqrt(options.memory_budget // _TILE_BYTES)))
+        self._log_level = logging.INFO
         self._kept: dict[tuple[int, int], np.ndarray] = {}
         self._room = options.memory_budget or _SHARE * memory.free()
         self._tiles = [
@@ -107,7 +109,9 @@ class LabeledKernel:
             memory_budget=options.memory_budget,
             mesh=options.mesh,
             padded=True,  # so that a last tile of any size compiles little
+            log_level=self._log_level,
         )
+        self._log_level = logging.DEBUG  # the plans of all tiles are much the same
         (found,) = (*theta, *norms)
         shape = [examples.count(sets[k]) for k in (*pairs, diagonals)[0]]
         return np.asarray(self._everywhere(found))[tuple(slice(size) for size in shape)]
