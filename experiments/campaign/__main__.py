@@ -8,9 +8,7 @@ ntk-al campaign status animals
 
 from __future__ import annotations
 
-import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from .. import stopping
@@ -24,8 +22,8 @@ try:
     with extras.needed("this command needs", "absl-py", extra="experiments"):
         from absl import app, flags
 
-        from .. import command_line, progress
-        from . import commands
+        from .. import command_line
+        from . import commands, dispatch
         from .learner import AUTO
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
@@ -108,27 +106,8 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
 
 def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> None:
     """Does a command; errors end the program with a message."""
-    name, folder, *rest = [*arguments[1:], "", ""]
-    if not name:
-        print(f"{commands.usage()}\n\n--help describes the flags.")
-        return
-    if name not in commands.COMMANDS:
-        known = ", ".join(commands.COMMANDS)
-        sys.exit(f"error: unknown command {name!r}; known: {known}\n\n{commands.usage()}")
-    command = commands.COMMANDS[name]
-    if not folder:
-        sys.exit(f"error: which campaign? ntk-al campaign {command.usage}")
-    warnings.formatwarning = progress.as_line
-    extra = [argument for argument in rest if argument]
-    if extra and name not in ("import", "untell"):
-        sys.exit(f"error: not a flag: {' '.join(extra)}; flags begin with --, see --help")
-    try:
-        for line in command.run(folder, extra, values.flag_values_dict()):
-            print(line)
-    except BrokenPipeError:
-        os._exit(141)  # who reads the output, such as head, has read enough
-    except commands.REFUSED as error:
-        sys.exit(f"error: {error}")
+    flag_values = values.flag_values_dict()
+    dispatch.serve(arguments, "ntk-al campaign", commands.COMMANDS, flag_values)
 
 
 if __name__ == "__main__":

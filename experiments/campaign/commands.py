@@ -6,36 +6,16 @@ To add a command, write its function and add a row to ``COMMANDS``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ntk_al import labeling
-from ntk_al._utils import extras
 from ntk_al.labeling import comparison
 from ntk_al.labeling.pool_settings import PoolSettings
 
+from .dispatch import Command, Flags
 from .learner import Learner
-
-REFUSED = (ValueError, TypeError, OSError, ArithmeticError, extras.MissingExtraError)
-"""The errors that end a command with a message."""
-
-Flags = dict[str, Any]
-"""The values of all flags, by name."""
-
-
-class Command(NamedTuple):
-    """A command.
-
-    Attributes:
-      run: does it; returns the lines that are shown.
-      usage: its arguments after ``ntk-al campaign``.
-      help: what it does.
-    """
-
-    run: Callable[[str, list[str], Flags], list[str]]
-    usage: str
-    help: str
 
 
 def create(folder: str, rest: list[str], flags: Flags) -> list[str]:
@@ -176,23 +156,18 @@ COMMANDS = {
         "train on the labels, and write a CSV file of what to label, best first",
     ),
     "import": Command(
-        import_, "import FOLDER queue.csv [--by=NAME]", "record the labels of a CSV file"
+        import_,
+        "import FOLDER queue.csv [--by=NAME]",
+        "record the labels of a CSV file",
+        takes_more=True,
     ),
-    "untell": Command(untell, "untell FOLDER ID...", "take labels or skips back"),
+    "untell": Command(untell, "untell FOLDER ID...", "take labels or skips back", takes_more=True),
     "export": Command(export, "export FOLDER --out=labels.csv [--format=coco]", "write all labels"),
     "status": Command(
         status, "status FOLDER [--compare]", "how many labels there are, and what they are worth"
     ),
 }
 """All commands by name."""
-
-
-def usage() -> str:
-    """Returns the usage of all commands."""
-    lines = ["usage:"]
-    for command in COMMANDS.values():
-        lines += [f"  ntk-al campaign {command.usage}", f"      {command.help}"]
-    return "\n".join(lines)
 
 
 @contextmanager

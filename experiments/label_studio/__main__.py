@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from .. import stopping
@@ -25,21 +24,16 @@ try:
     with extras.needed("this command needs", "absl-py", extra="experiments"):
         from absl import app, flags
 
-        from .. import command_line, progress
+        from .. import command_line
         from ..campaign import __main__ as campaigns
-        from ..campaign import commands
+        from ..campaign import commands, dispatch
+        from ..campaign.dispatch import Command, Flags
 except extras.MissingExtraError as error:
     sys.exit(f"error: {error}")
 
 from ntk_al.labeling import label_studio
 
 KEY = "LABEL_STUDIO_API_KEY"
-_USAGE = """usage:
-  ntk-al label-studio push FOLDER --url=URL --project=TITLE [--k=20]
-      train on the labels, and make tasks of what to label, best first; the project is made if it
-      does not exist
-  ntk-al label-studio pull FOLDER --url=URL --project=TITLE
-      record labels, skips and corrections"""
 
 
 def define(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -58,8 +52,9 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
     )
 
 
-def push(folder: str, values: commands.Flags) -> list[str]:
+def push(folder: str, more: list[str], values: Flags) -> list[str]:
     """Makes tasks of what to label next."""
+    del more
     client = _client(values)
     with commands.opened(folder) as campaign:
         proposal = commands.propose(campaign, values)
@@ -75,8 +70,9 @@ def push(folder: str, values: commands.Flags) -> list[str]:
     ]
 
 
-def pull(folder: str, values: commands.Flags) -> list[str]:
+def pull(folder: str, more: list[str], values: Flags) -> list[str]:
     """Records labels, skips and corrections."""
+    del more
     client = _client(values)
     with commands.opened(folder) as campaign:
         project = label_studio.find(campaign, client, values["project"])
@@ -107,33 +103,25 @@ def _what_is_odd(found: label_studio.Pulled) -> list[str]:
     return lines
 
 
-COMMANDS = {"push": push, "pull": pull}
+_PROJECT = "FOLDER --url=URL --project=TITLE"
+COMMANDS = {
+    "push": Command(
+        push,
+        f"push {_PROJECT} [--k=20]",
+        "train on the labels, and make tasks of what to label, best first; the project is made if "
+        "it\n      does not exist",
+    ),
+    "pull": Command(pull, f"pull {_PROJECT}", "record labels, skips and corrections"),
+}
 """All commands by name."""
 
 
 def main(arguments: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> None:
     """Does a command; errors end the program with a message."""
-    name, folder, *rest = [*arguments[1:], "", ""]
-    if not name:
-        print(f"{_USAGE}\n\n--help describes the flags.")
-        return
-    if name not in COMMANDS:
-        sys.exit(f"error: unknown command {name!r}; known: {', '.join(COMMANDS)}\n\n{_USAGE}")
-    if not folder:
-        sys.exit(f"error: which campaign?\n\n{_USAGE}")
-    if extra := [argument for argument in rest if argument]:
-        sys.exit(f"error: not a flag: {' '.join(extra)}; flags begin with --, see --help")
-    warnings.formatwarning = progress.as_line
-    try:
-        for line in COMMANDS[name](folder, values.flag_values_dict()):
-            print(line)
-    except BrokenPipeError:
-        os._exit(141)  # who reads the output, such as head, has read enough
-    except commands.REFUSED as error:
-        sys.exit(f"error: {error}")
+    dispatch.serve(arguments, "ntk-al label-studio", COMMANDS, values.flag_values_dict())
 
 
-def _client(values: commands.Flags) -> object:
+def _client(values: Flags) -> object:
     for name in ("url", "project"):
         if not values[name]:
             raise ValueError(f"--{name} is missing")
