@@ -26,6 +26,7 @@ MOST_LABELS = 2000
 """Of more labels, or of more outputs in the kernel of all logits, that many are drawn."""
 
 _ROUNDING = 1e-6  # of targets in float32
+_EQUAL = 1e-5  # squared distance of copies in units of the kernel, whose entries are float32
 
 
 def drawn(num_labels: int, size: int = 1) -> np.ndarray:
@@ -73,7 +74,8 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
 
     The error at label i is [A⁻¹]_ii⁻¹ [A⁻¹Y]_i (Rasmussen and Williams 2006, Eq. 5.12), for every
     candidate from one eigendecomposition. With the kernel of all logits, the outputs of a label are
-    left out together, and [A⁻¹]_ii is their block.
+    left out together, and [A⁻¹]_ii is their block. So are copies of an example that have the same
+    label, as each would predict the other; not under ``jax.jit``, where they are not known.
 
     Args:
       kernel: ``[L, L]``, or ``[L size, L size]``.
@@ -96,19 +98,46 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
     rotated = vectors.T @ targets
     of_labels = vectors.reshape(-1, size, len(kernel))
     tiny = xp.finfo(kernel.dtype).tiny
+    copies = [] if xp is jnp else _copies(kernel, targets, size)
 
     def error(ridge: float) -> Any:
         inverse = 1 / xp.maximum(xp.maximum(values, 0) + ridge * scale, tiny)
         solved = (vectors @ (inverse[:, None] * rotated)).reshape(-1, size, targets.shape[1])
         if size == 1:
             own = xp.square(vectors) @ inverse
-            return xp.square(solved / xp.maximum(own, tiny)[:, None, None]).mean()
-        own = (of_labels * inverse) @ xp.swapaxes(of_labels, 1, 2)
-        return xp.square(xp.linalg.solve(own, solved)).mean()
+            squared = xp.square(solved / xp.maximum(own, tiny)[:, None, None])
+        else:
+            own = (of_labels * inverse) @ xp.swapaxes(of_labels, 1, 2)
+            squared = xp.square(xp.linalg.solve(own, solved))
+        for rows in copies:
+            among = of_labels[rows].reshape(-1, len(kernel))
+            left_out = np.linalg.solve((among * inverse) @ among.T, np.concatenate(solved[rows]))
+            squared[rows] = np.square(left_out).reshape(squared[rows].shape)
+        return squared.mean()
 
     errors = xp.stack([error(float(ridge)) for ridge in CANDIDATES])
     chosen: float = xp.asarray(CANDIDATES, kernel.dtype)[errors.argmin()]
     return chosen
+
+
+def _copies(kernel: np.ndarray, targets: np.ndarray, size: int) -> list[np.ndarray]:
+    """Finds the labels, two or more at a time, whose examples are copies and whose targets agree.
+
+    Args:
+      kernel: ``[L size, L size]``.
+      targets: ``[L size, C]``.
+      size: how many neighbouring rows are of one label.
+    """
+    num, own = len(kernel) // size, kernel.diagonal()
+    group = np.unique(targets.reshape(num, -1), axis=0, return_inverse=True)[1].reshape(-1)
+    for output in range(size):  # examples are copies if all of their outputs are
+        rows = slice(output, None, size)
+        squared = own[rows, None] + own[rows] - 2 * kernel[rows, rows]
+        np.fill_diagonal(squared, 0)
+        first = (squared <= _EQUAL * own.mean()).argmax(1)
+        group = np.unique(np.stack([group, first]), axis=1, return_inverse=True)[1].reshape(-1)
+    found, sizes = np.unique(group, return_counts=True)
+    return [np.flatnonzero(group == number) for number in found[sizes > 1]]
 
 
 def _centered(targets: ArrayLike) -> Any:

@@ -47,6 +47,26 @@ def test_the_ridge_is_the_one_with_the_least_error_of_leaving_one_out(noise):
     assert ridges.leave_one_out(kernel, targets) == plain_choice(kernel, targets)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("noise", [0.3, 10.0])
+def test_copies_of_an_example_with_its_label_do_not_vouch_for_each_other(noise, size):
+    kernel, targets = kernel_and_targets(noise)
+    kernel = np.kron(kernel, np.eye(size))
+    targets = targets if size == 1 else targets.reshape(-1, 1)
+    once = ridges.leave_one_out(kernel, targets, size)
+    # Each label three times, in a row of blocks: λ counts a third for each of them.
+    thrice = ridges.leave_one_out(np.tile(kernel, (3, 3)), np.tile(targets, (3, 1)), size)
+    errors = [plain_error(kernel, targets, r / 3, size) for r in ridges.CANDIDATES]
+    assert thrice == ridges.CANDIDATES[int(np.argmin(errors))]
+    assert 1 <= thrice / once <= 10
+
+
+def test_copies_with_other_labels_are_noise():
+    kernel, targets = kernel_and_targets(0.0)
+    flipped = np.concatenate([targets, -targets])
+    assert ridges.leave_one_out(np.tile(kernel, (2, 2)), flipped) == 1
+
+
 def test_noisier_labels_choose_a_larger_ridge():
     chosen = [ridges.leave_one_out(*kernel_and_targets(noise)) for noise in (0.0, 0.3, 10.0)]
     assert chosen[0] < chosen[1] < chosen[2]
