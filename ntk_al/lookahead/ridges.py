@@ -98,7 +98,7 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
     rotated = vectors.T @ targets
     of_labels = vectors.reshape(-1, size, len(kernel))
     tiny = xp.finfo(kernel.dtype).tiny
-    copies = [] if xp is jnp else _copies(kernel, targets, size)
+    copies = [] if xp is jnp else _copies(np.asarray(kernel), np.asarray(targets), size)
 
     def error(ridge: float) -> Any:
         inverse = 1 / xp.maximum(xp.maximum(values, 0) + ridge * scale, tiny)
