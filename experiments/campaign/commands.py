@@ -79,8 +79,19 @@ def propose(campaign: labeling.Campaign, flags: Flags) -> Proposal:
         audit=flags["audit"],
         batch_mode=flags["batch_mode"],
     )
+    chosen, audit = ids[: flags["k"]], ids[flags["k"] :]
     how = f"chosen by {flags['strategy']}" if network else "typical ones"
-    return Proposal(ids, [*lines, f"{len(ids)} examples to label, {how}"])
+    what = [f"{len(chosen)} examples to label, {how}"] if chosen else []
+    what += [f"{len(audit)} random examples of the audit"] if audit else []
+    return Proposal(_spread(chosen, audit), [*lines, ", and ".join(what)])
+
+
+def _spread(chosen: list[str | int], audit: list[str | int]) -> list[str | int]:
+    """Mixes the audit in at equal distances, so that it gets its share if only some are labeled."""
+    places = [(i + 1) / (len(chosen) + 1) for i in range(len(chosen))]
+    of_audit = [(i + 1) / (len(audit) + 1) for i in range(len(audit))]
+    order = sorted(zip([*places, *of_audit], [*chosen, *audit], strict=True), key=lambda p: p[0])
+    return [i for _, i in order]
 
 
 def next_(folder: str, rest: list[str], flags: Flags) -> list[str]:
@@ -107,7 +118,9 @@ def import_(folder: str, rest: list[str], flags: Flags) -> list[str]:
                 f"{path}: {found.labeled} labels, {found.new} of them new and {found.replaced} in "
                 f"place of others; {found.skipped} skipped, {found.unanswered} without an answer"
             )
-        lines.append(f"{campaign.report().num_labels} labels for training in all")
+        report = campaign.report()
+        audit = f", and {report.num_audit} of the audit" if report.num_audit else ""
+        lines.append(f"{report.num_labels} labels for training in all{audit}")
     return lines
 
 

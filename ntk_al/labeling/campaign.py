@@ -270,9 +270,11 @@ class Campaign(Answers):
         """
         x_audit, y_audit = self.audited()
         used = self._proposer.known(network)
-        accuracy = beside_random = missing = None
+        accuracy = beside_random = missing = num_trained = None
         if used is not None and len(y_audit):
             accuracy = report.Rate.of(comparison.correct(used.network, x_audit, y_audit))
+        if used is not None and used.digest in (begun := self._ledger.state.trained):
+            num_trained = len(self._ledger.training(before=begun[used.digest]))
         if train is not None:
             seed = self._ledger.state.created.seed
             try:
@@ -281,7 +283,7 @@ class Campaign(Answers):
                 )
             except comparison.TooFewError as error:
                 missing = str(error)
-        return report.of_ledger(self._ledger, accuracy, beside_random, missing)
+        return report.of_ledger(self._ledger, accuracy, beside_random, missing, num_trained)
 
     def __repr__(self) -> str:
         return f"Campaign({self._folder!r}, {len(self.labels)} labels of {len(self._source)})"

@@ -66,15 +66,19 @@ class Comparison:
     high: float
     num_saved: int | None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the interval of the difference does not hold zero."""
+        return self.low > 0 or self.high < 0
+
     def __str__(self) -> str:
         verdict = "yes" if self.low > 0 else "no" if self.high < 0 else "not known yet"
-        unknown = "; more audit labels narrow the interval" if verdict == "not known yet" else ""
         saved = "" if not self.num_saved else f", and {self.num_saved} labels saved"
         return (
             f"Is it beating random? {verdict}: with {self.num_labels} labels each, "
             f"{100 * self.chosen.value:.1f} % chosen and {100 * self.random.value:.1f} % random, "
             f"{100 * self.difference:+.1f} points [{100 * self.low:.1f}, {100 * self.high:.1f}] "
-            f"on {self.chosen.num} audit labels{saved}{unknown}"
+            f"on {self.chosen.num} audit labels{saved}"
         )
 
 
@@ -96,6 +100,7 @@ class Report:
       comparison: with random labels, if a training function was given and there are enough labels.
       missing: why there is no comparison, although a training function was given.
       num_pending: how many proposed examples have neither a label nor a skip.
+      num_trained: how many of the labels were there when the network was first used, if it was.
     """
 
     num_examples: int
@@ -110,6 +115,7 @@ class Report:
     comparison: Comparison | None = None
     missing: str | None = None
     num_pending: int = 0
+    num_trained: int | None = None
 
     @property
     def num_labels(self) -> int:
@@ -142,15 +148,20 @@ class Report:
                 "accuracy of a network"
             )
         else:
-            lines.append(
-                f"accuracy on {self.num_audit} of {self.size_audit} audit examples: {self.accuracy}"
-            )
+            line = f"accuracy on {self.num_audit} of {self.size_audit} audit examples: "
+            line += str(self.accuracy)
+            if self.num_trained is not None and self.num_trained < self.num_labels:
+                line += f", of a network of {self.num_trained} of the {self.num_labels} labels"
+            lines.append(line)
         if self.num_pending:
             lines.append(f"{self.num_pending} proposed examples have no answer yet")
         if any((self.agreement, self.accuracy, self.comparison)):
             lines.append("in brackets: intervals of 95 %")
         if self.comparison is not None:
-            lines.append(str(self.comparison))
+            line = str(self.comparison)
+            if not self.comparison.is_settled and self.num_audit < self.size_audit:
+                line += "; more audit labels narrow the interval"
+            lines.append(line)
         if self.missing is not None:
             lines.append(f"Is it beating random? not known: {self.missing}")
         return "\n".join(lines)
@@ -161,6 +172,7 @@ def of_ledger(
     accuracy: Rate | None = None,
     comparison: Comparison | None = None,
     missing: str | None = None,
+    num_trained: int | None = None,
 ) -> Report:
     """Makes the report of a campaign from its labels, and from what else is known."""
     state = ledger.state
@@ -180,4 +192,5 @@ def of_ledger(
         comparison=comparison,
         missing=missing,
         num_pending=len(state.pending),
+        num_trained=num_trained,
     )

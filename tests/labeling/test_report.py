@@ -53,6 +53,18 @@ def test_accuracy_is_that_on_the_audit(create, pool):
     assert accuracy.num == 15
 
 
+def test_it_is_said_if_the_network_is_older_than_the_labels(create, pool):
+    campaign = create(audit=15)
+    audit = campaign.next(0, audit=15)
+    campaign.tell(audit, [2] * 15)
+    others = [i for i in range(N) if i not in audit][:10]
+    campaign.tell(others[:4], pool[1][others[:4]])
+    campaign.next(1, constant(2), strategy="random")
+    assert ", of a network of" not in str(campaign.report())
+    campaign.tell(others[4:], pool[1][others[4:]])
+    assert "100.0], of a network of 4 of the 10 labels\n" in str(campaign.report())
+
+
 def test_without_an_audit_the_report_says_so(create):
     assert "the campaign was created without audit examples" in str(create().report())
 
@@ -161,7 +173,7 @@ def test_what_is_no_training_or_no_network_of_the_campaign_is_refused(create, po
 def test_a_campaign_compares_its_labels_with_those_of_its_audit(create, pool):
     campaign = create(audit=25)
     audit = campaign.next(0, audit=25)
-    campaign.tell(audit, pool[1][audit])
+    campaign.tell(audit[:20], pool[1][audit[:20]])
     others = [i for i in range(N) if i not in audit][:10]
     campaign.tell(others, pool[1][others])
 
@@ -175,6 +187,8 @@ def test_a_campaign_compares_its_labels_with_those_of_its_audit(create, pool):
 
         return Network.from_function(apply, np.zeros(3, np.float32))
 
-    found = campaign.report(train=nearest_center).comparison
+    report = campaign.report(train=nearest_center)
+    found = report.comparison
+    assert str(report).endswith("on 20 audit labels; more audit labels narrow the interval")
     assert found.num_labels == 8
     assert found.chosen.value == found.random.value == 1

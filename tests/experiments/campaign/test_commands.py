@@ -72,7 +72,8 @@ CREATE = ["create", "c", "--pool=images", "--image_size=6,6", "--class_names=dar
 def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     shown = run(*CREATE, "--channels=1", "--audit_size=6")
     assert "created c: 48 examples, 6 of them to measure accuracy" in shown
-    assert "typical ones" in run("next", "c", "--k=4", "--audit=6", "--out=1.csv")
+    shown = run("next", "c", "--k=4", "--audit=6", "--out=1.csv")
+    assert "4 examples to label, typical ones, and 6 random examples of the audit\n" in shown
     first = answer("1.csv")
     assert "1.csv: 10 labels, 10 of them new and 0 in place" in run(
         "import", "c", "1.csv", "--by=ann"
@@ -82,7 +83,8 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert "3 examples to label, chosen by mlmoc\nwrote 2.csv: " in shown
     second = answer("2.csv")
     assert not set(first) & set(second)
-    assert "7 labels for training in all" in run("import", "c", "2.csv")
+    shown = run("import", "c", "2.csv")
+    assert "7 labels for training in all, and 6 of the audit\n" in shown
     assert "7 labels of 48 examples (dark: " in run("status", "c")
     assert "wrote labels.csv: 13 labels" in run("export", "c", "--out=labels.csv")
     run("export", "c", "--out=classes", "--format=image_folder")
@@ -90,6 +92,19 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert len(list((tmp_path / "classes").rglob("*.png"))) == 7  # without the audit
     assert f"taken back: {second[0]}" in run("untell", "c", second[0])
     assert "6 labels of 48 examples" in run("status", "c")
+
+
+def test_whoever_labels_the_first_half_of_a_queue_labels_half_of_the_audit(run, images):
+    run(*CREATE, "--channels=1", "--audit_size=6")
+    run("next", "c", "--k=4", "--audit=6", "--out=queue.csv")
+    with open("queue.csv", newline="") as file:
+        rows = file.read().splitlines()
+    half = [rows[0], *(f"{row.removesuffix(',')},dark" for row in rows[1:6])]
+    with open("half.csv", "w") as file:
+        file.write("\n".join(half))
+    assert "2 labels for training in all, and 3 of the audit" in run("import", "c", "half.csv")
+    shown = run("next", "c", "--k=0", "--audit=2", "--out=more.csv")
+    assert shown.startswith("2 random examples of the audit\n")
 
 
 def test_a_table_is_labeled_and_compared_with_random_labels(run, tmp_path):
@@ -105,6 +120,7 @@ def test_a_table_is_labeled_and_compared_with_random_labels(run, tmp_path):
     shown = run("status", "c", "--compare", *SMALL)
     assert "accuracy on 32 of 32 audit examples: 100.0 %" in shown
     assert "Is it beating random? not known yet: with 25 labels each" in shown
+    assert "narrow the interval" not in shown  # there are no more audit examples
 
 
 @pytest.mark.quick
