@@ -1,7 +1,7 @@
 """Does all runs of a sweep that are not finished yet.
 
-ntk-al sweep --flagfile=digits_sweep.flags
-python -m experiments.sweep --flagfile=digits_sweep.flags   (the same, from the root of a clone)
+ntk-al sweep --flagfile=quick_look.flags
+python -m experiments.sweep --flagfile=quick_look.flags   (the same, from the root of a clone)
 
 Each flag of a run takes a list, such as --strategy=mlmoc,random --seed=0..9, and the sweep has all
 combinations. Killed at any moment, the same command goes on where it was.

@@ -158,7 +158,8 @@ def array(name: str, x: object) -> None:
     if x.dtype == object:
         raise TypeError(
             f"{name} holds Python objects (dtype object). If they are arrays, they must have one "
-            f"shape: np.stack({name}); if they are numbers, write {name}.astype(float)"
+            f"shape: np.stack({name}); if they are numbers, write {name}.astype(float), and for "
+            f"class ids {name}.astype(int)"
         )
 
 
@@ -254,10 +255,17 @@ def count(name: str, y: ArrayLike, num_examples: int) -> None:
         raise ValueError(f"{name} has {len(y)} labels for {num_examples} examples")
 
 
+_NO_LABEL = "Leave out the examples without a label."
+
+
 def class_ids(name: str, y: ArrayLike, num_classes: int) -> None:
-    """Raises ValueError if class ids are outside 0..C-1; tracers pass."""
+    """Raises ValueError if class ids are no whole numbers or outside 0..C-1; tracers pass."""
     if is_traced(y) or y.size == 0:
         return
+    finite(name, y, hint=_NO_LABEL)
+    if (broken := np.asarray(y) % 1 != 0).any():
+        first = int(np.argmax(broken))
+        raise ValueError(f"{name} must be class ids, but {np.ravel(y)[first]} is at index {first}")
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= num_classes:
         raise ValueError(
@@ -302,6 +310,7 @@ def targets(name: str, y: ArrayLike, num_examples: int, num_classes: int) -> Arr
         finite(name, y)
         return numbers(y)
     if y.ndim != 1 or not jnp.issubdtype(y.dtype, jnp.integer):
+        finite(name, y, hint=_NO_LABEL)
         raise TypeError(
             f"{name} must be integer class ids [N] or real targets [N, C], got dtype {y.dtype} and "
             f"shape {y.shape}; for ids stored as floats write {name}.astype(int)"

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import jax
+
+
+def in_words(num_bytes: float) -> str:
+    """Returns a number of bytes for people, so that a small one is not called zero.
+
+    Examples:
+      >>> in_words(1000), in_words(3.5 * 2**20)
+      ('1.0 KiB', '4 MiB')
+    """
+    if num_bytes >= 2**20:
+        return f"{math.ceil(num_bytes / 2**20)} MiB"
+    return f"{num_bytes / 2**10:.1f} KiB"
 
 
 def free() -> int:

@@ -113,7 +113,7 @@ class ScoreOptions:
         checks.one_of("readout", self.readout, (*READOUTS, ALL_LOGITS))
         checks.one_of("reference", self.reference, REFERENCES)
         checks.one_of("precision", self.precision, PRECISIONS)
-        if isinstance(self.ridge, str) and self.ridge != LEAVE_ONE_OUT:
+        if self.ridge is None or (isinstance(self.ridge, str) and self.ridge != LEAVE_ONE_OUT):
             raise TypeError(f"ridge must be a number or {LEAVE_ONE_OUT!r}, got {self.ridge!r}")
         if not (isinstance(self.ridge, str) or checks.is_traced(self.ridge)):
             checks.at_least("ridge", self.ridge, 0)

@@ -83,7 +83,9 @@ def check_inputs(
     """
     if not isinstance(network, Network):
         raise TypeError(
-            f"network must be an ntk_al.Network(module, variables), got {type(network).__name__}"
+            f"network must be an ntk_al.Network, got {type(network).__name__}. Wrap it: "
+            "Network.from_nnx(model), Network.from_equinox(model), Network(module, variables) of "
+            "Linen, or Network.from_function(apply, params)"
         )
     x_labeled, y_labeled, x_pool, x_eval = map(
         sharding.gathered, (examples.read(x_labeled), y_labeled, x_pool, x_eval)

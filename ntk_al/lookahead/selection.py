@@ -41,8 +41,9 @@ class Diagnostics:
     """How a selection came about.
 
     Attributes:
-      ridge: the ridge that was used: the requested one, or a larger one if the kernel of the
-        labeled set was not positive definite.
+      ridge: the ridge that was used: the requested or the fitted one, or a larger one if the kernel
+        of the labeled set was not positive definite.
+      is_ridge_fitted: whether the labels chose it, ``ridge="leave_one_out"``.
       condition_number: an estimate of the condition number of that kernel with its ridge: from
         below by ``solver="cholesky"``, and its largest eigenvalue over λ by ``"cg"``.
       plan: how the kernel was computed, in words; ``None`` for ``"all_logits"``.
@@ -54,6 +55,7 @@ class Diagnostics:
     """
 
     ridge: float
+    is_ridge_fitted: bool
     condition_number: float
     plan: str | None
     seconds: float
@@ -73,7 +75,7 @@ class Selection:
     """
 
     rows: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray = dataclasses.field(repr=False)
     diagnostics: Diagnostics
 
 
@@ -185,6 +187,7 @@ def select(
     rows, scores, fitted = choose(problem, options, k, _tie_breaks(key, num_pool), plans.append)
     diagnostics = Diagnostics(
         ridge=float(fitted.ridge),
+        is_ridge_fitted=options.ridge == LEAVE_ONE_OUT,
         condition_number=float(fitted.condition_number),
         plan=plans[-1] if plans else None,
         seconds=time.perf_counter() - start,
@@ -276,9 +279,9 @@ def _check_memory(problem: Problem, options: ScoreOptions) -> None:
         return
     fitting = math.isqrt(int(available) // _PAIR_BYTES) // num_outputs
     raise ValueError(
-        f"batch_mode='greedy' needs about {needed / 2**20:.0f} MiB for the covariance of "
+        f"batch_mode='greedy' needs about {memory.in_words(needed)} for the covariance of "
         f"{problem.num_pool} candidates and {num_eval} separate evaluation points, but may use "
-        f"only {available / 2**20:.0f} MiB, enough for about {fitting} points in all. Pass fewer "
+        f"only {memory.in_words(available)}, enough for about {fitting} points in all. Pass fewer "
         "candidates, such as a random subset of the pool or those of highest score; x_eval= may "
         "hold other points of the pool. Or use batch_mode='top_k', which needs no such covariance "
         "if x_eval= holds a few hundred points"

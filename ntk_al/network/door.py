@@ -11,6 +11,7 @@ import numpy as np
 
 from ntk_al._utils import batches, checks, examples
 from ntk_al.network import linen
+from ntk_al.network.function import Function
 from ntk_al.types import Array, PyTree
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def check_shapes(network: Network, logits: Callable[[Network, PyTree], Array], x
             raise ValueError(_not_logits(network, output)) from None
         raise ValueError(
             f"the network {network.name} cannot be applied to inputs of {examples.describe(x)}: "
-            f"{type(error).__name__}: {error}\n{_hint(network)}"
+            f"{type(error).__name__}: {error}\n{_hint(network, x)}"
         ) from error
     num = examples.count(x)
     shape = getattr(output, "shape", None)
@@ -105,7 +106,7 @@ def check_independence(
         )
 
 
-def _hint(network: Network) -> str:
+def _hint(network: Network, x: PyTree) -> str:
     leaves = jax.tree_util.tree_flatten_with_path(network.params)[0]
     settings = [path for path, leaf in leaves if not hasattr(leaf, "dtype")]
     if settings:
@@ -113,6 +114,11 @@ def _hint(network: Network) -> str:
         return (
             f"params{name} is not an array. Under jit, numbers in params become arrays of unknown "
             "value, so settings belong into the function, not into params."
+        )
+    if _is_swapped(network, x):
+        return (
+            "Its arguments are swapped: it takes (x, params), and Network.from_function takes "
+            "apply(params, x); write lambda params, x: apply(x, params)."
         )
     if network.module is not None:
         return (
@@ -126,6 +132,17 @@ def _hint(network: Network) -> str:
         "can be wrapped: lambda params, x: apply(params, x['ids'], x['mask']), or "
         "apply(params, None, x) where a PRNG key is expected."
     )
+
+
+def _is_swapped(network: Network, x: PyTree) -> bool:
+    """Whether a function that failed for (params, x) returns an array for (x, params)."""
+    if not isinstance(network.definition, Function):
+        return False
+    try:
+        output = jax.eval_shape(network.definition.apply, examples.shapes(x), network.params)
+    except Exception:
+        return False
+    return hasattr(output, "shape")
 
 
 def _returned(network: Network, x: PyTree) -> Any:

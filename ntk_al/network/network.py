@@ -157,7 +157,7 @@ class Network:
         Raises:
           TypeError: if ``x`` is not an array, or a pytree of arrays.
           ValueError: if there are no inputs, the network cannot be applied to them, or logits are
-            NaN or infinite, which means that the network has diverged.
+            NaN or infinite, which means that the network has diverged, unless ``x`` is.
         """
         if batch_size is not None:
             checks.positive("batch_size", batch_size)
@@ -171,7 +171,12 @@ class Network:
         except (TypeError, ValueError):
             door.check_shapes(self, _jitted_logits, x)
             raise
-        checks.finite("the network's output", logits, hint=DIVERGED)
+        try:
+            checks.finite("the network's output", logits, hint=DIVERGED)
+        except ValueError:
+            for leaf in jax.tree.leaves(x):
+                checks.finite("x", leaf)  # which would be the cause
+            raise
         return logits
 
     def check(self, x: PyTree, *, independent: bool = True) -> int:

@@ -45,7 +45,11 @@ WRONG_LABELS = {
         r"got a torch Tensor; pass y_labeled\.numpy\(\)",
     ),
     "ragged list": ([[0], [1, 2], [0], [1], [2], [0]], ValueError, "y_labeled is a ragged list"),
-    "objects": (helpers.labels(L).astype(object), TypeError, "y_labeled holds Python objects"),
+    "objects": (
+        helpers.labels(L).astype(object),
+        TypeError,
+        r"y_labeled holds Python objects .* for class ids y_labeled\.astype\(int\)",
+    ),
     "a number": (3, TypeError, "y_labeled must be a NumPy or JAX array, got int"),
 }
 
@@ -58,6 +62,23 @@ def test_labels_that_are_no_numbers_are_told_how_to_become_some(case, task):
     options = {"criterion": "emoc", "task": task}
     with pytest.raises(error, match=message):
         lookahead.score(net, helpers.images(L), labels, helpers.images(U), **options)
+
+
+@pytest.mark.parametrize("of", [lookahead.score, training.accuracy])
+def test_labels_that_are_missing_are_named(of):
+    labels = helpers.labels(L).astype(float)
+    labels[2] = np.nan
+    given = (helpers.network(), helpers.images(L), labels)
+    with pytest.raises(ValueError, match=r"1 NaN .* at index \(2,\)\. Leave out the examples"):
+        of(*given, *([helpers.images(U)] if of is lookahead.score else []))
+
+
+def test_accuracy_takes_whole_numbers():
+    labels = helpers.labels(L).astype(float)
+    training.accuracy(helpers.network(), helpers.images(L), labels)
+    labels[1] = 0.5
+    with pytest.raises(ValueError, match="y must be class ids, but 0.5 is at index 1"):
+        training.accuracy(helpers.network(), helpers.images(L), labels)
 
 
 @pytest.mark.parametrize("case", WRONG_LABELS)

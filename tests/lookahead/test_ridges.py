@@ -113,6 +113,7 @@ def test_a_batch_takes_the_chosen_ridge_unless_told_otherwise_and_scores_do_not(
         lookahead.select(*given(), 3, **options)
         for options in ({}, {"ridge": "leave_one_out"}, {"ridge": 1e-4})
     )
+    assert chosen.diagnostics.is_ridge_fitted
     assert chosen.diagnostics.ridge == fitted.diagnostics.ridge > 1e-4
     np.testing.assert_array_equal(chosen.rows, fitted.rows)
     np.testing.assert_allclose(fixed.scores, lookahead.score(*given()), rtol=1e-9)

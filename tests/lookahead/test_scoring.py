@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from ntk_al import Network, kernels, lookahead
 from ntk_al.lookahead import posterior
@@ -373,12 +374,17 @@ def test_unknown_names_list_the_known_ones(options, message):
 
 
 def test_an_invalid_network_is_refused():
-    with pytest.raises(
-        TypeError, match=r"must be an ntk_al.Network\(module, variables\), got dict"
-    ):
-        lookahead.score(helpers.network().variables, *sets()[:3])
-    with pytest.raises(TypeError, match="ridge must be a number or 'leave_one_out', got '1e-4'"):
-        lookahead.score(helpers.network(), *sets()[:3], ridge="1e-4")
+    for network in (helpers.network().variables, nnx.Linear(5, 3, rngs=nnx.Rngs(0))):
+        name = type(network).__name__
+        with pytest.raises(TypeError, match=rf"got {name}. Wrap it: Network\.from_nnx\(model\)"):
+            lookahead.score(network, *sets()[:3])
+
+
+@pytest.mark.parametrize("ridge", ["1e-4", None])
+def test_a_ridge_is_a_number_or_the_name_of_a_rule(ridge):
+    message = f"ridge must be a number or 'leave_one_out', got {ridge!r}"
+    with pytest.raises(TypeError, match=message):
+        lookahead.score(helpers.network(), *sets()[:3], ridge=ridge)
 
 
 def test_labels_may_be_a_list_and_one_hot_integers():

@@ -201,7 +201,10 @@ def test_diagnostics_are_those_of_the_posterior(mode):
         net.predict(x_u),
         ridge=0.01,
     )
-    found = lookahead.select(net, x_l, y_l, x_u, 2, batch_mode=mode, ridge=0.01).diagnostics
+    chosen = lookahead.select(net, x_l, y_l, x_u, 2, batch_mode=mode, ridge=0.01)
+    found = chosen.diagnostics
+    assert not found.is_ridge_fitted
+    assert len(repr(chosen)) < 500  # not the scores of all candidates
     assert found.ridge == pytest.approx(0.01)
     assert found.condition_number == pytest.approx(float(belief.condition_number), rel=1e-3)
     assert found.seconds > 0

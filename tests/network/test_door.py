@@ -85,6 +85,14 @@ def test_a_diverged_network_is_named_when_it_predicts():
         broken.predict(X)
 
 
+def test_nan_inputs_are_not_taken_for_a_diverged_network():
+    x = np.array(X)
+    x[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"x has 1 NaN or infinite entries.*\(3, 1\)") as error:
+        libraries.function().predict(x)
+    assert "diverged" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -121,6 +129,7 @@ def test_running_statistics_are_not_taken_for_parameters():
         (of(lambda w, x: libraries.apply(w, x).mean(0)), r"to take one example; write jax\.vmap"),
         (of(lambda w, x: w["A"].T @ x), "a function of one example needs jax.vmap"),
         (of(lambda w, rng, x: libraries.apply(w, x)), r"apply\(params, None, x\) where a PRNG"),
+        (of(lambda x, w: libraries.apply(w, x)), "Its arguments are swapped: it takes .x, params."),
         (of(lambda w, x: libraries.apply(w, x)[:, 0]), r"output=lambda out: out\[:, None\]"),
         (of(lambda w, x: libraries.apply(w, x)[:, None]), r"it returned shape \(6, 1, 3\)"),
         (of(lambda w, x: (libraries.apply(w, x), x)), r"returned a tuple of 2 in place .*out\[0\]"),

@@ -107,10 +107,10 @@ def _rows(network: Network, sets: dict[str, PyTree], memory_budget: int | None) 
     checks.positive("memory_budget", available)
     if needed > available:
         raise ValueError(
-            f"the kernel of all logits needs about {math.ceil(needed / 2**20)} MiB for "
+            f"the kernel of all logits needs about {memory.in_words(needed)} for "
             f"{num_rows} logits and {num_parameters} parameters, but may use only "
-            f"{available // 2**20} MiB. Use readout='first_logit' or 'sum_logits', fewer examples "
-            "or a smaller network, or raise memory_budget"
+            f"{memory.in_words(available)}. Use readout='first_logit' or 'sum_logits', fewer "
+            "examples or a smaller network, or raise memory_budget"
         )
     parameters.check_any(network)
     network, wide = parameters.widened(network, *sets.values())
