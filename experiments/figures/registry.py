@@ -138,7 +138,7 @@ def _theory(sources: Sources, title: str) -> Drawn:
 
 
 FIGURES = {
-    "curves": Figure("Accuracy of every method of a sweep", _compared),
+    "curves": Figure("Accuracy over the number of labels", _compared),
     "1a": Figure("Look-ahead beside retraining: time and accuracy", _cost),
     "1b": Figure("Four ways to look ahead", _compared),
     "2a": Figure("Strategies against random, SVHN", _differences, "svhn"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-
-from ntk_al.acquisition import STRATEGIES
+import zlib
 
 GRAY = "#6e6e6e"
 
@@ -31,10 +30,13 @@ _COLORS = {
     "bait": "#937860",
     "last_layer": "#b5651d",
     "epig": "#2a9d8f",
+    "ntkcpl": "#7a5195",
 }
-"""Colors that people tell apart, also with a color vision deficiency; the others share the rest."""
+"""Colors that people tell apart, also with a color vision deficiency; the others share the rest.
 
-_MORE = ("#55a868", "#8c8c8c", "#ccb974", "#64b5cd", "#7a5195", "#bc5090")
+Dashes and markers go by the order, so new rows come last."""
+
+_MORE = ("#55a868", "#8c8c8c", "#ccb974", "#64b5cd", "#bc5090")
 _DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     "-",
     (0, (5, 2)),
@@ -63,11 +65,10 @@ def of(strategy: str, variant: int = 0) -> Style:
       variant: 0 for its first set of options in a figure, 1 for the second and so on. Variants
         share the color, and differ in dashes and markers.
     """
-    others = [name for name in sorted(STRATEGIES) if name not in _COLORS]
-    color = _COLORS.get(strategy)
-    if color is None:
-        color = _MORE[others.index(strategy) % len(_MORE)] if strategy in others else GRAY
-    number = sorted(STRATEGIES).index(strategy) if strategy in STRATEGIES else 0
+    # A new strategy must not change how others look, so their number in the registry does not count.
+    names = list(_COLORS)
+    number = names.index(strategy) if strategy in names else zlib.crc32(strategy.encode())
+    color = _COLORS.get(strategy, _MORE[number % len(_MORE)])
     first = 0 if strategy in ("mlmoc", "random") else 1 + number % (len(_DASHES) - 1)
     return Style(
         color,

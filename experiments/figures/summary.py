@@ -12,6 +12,9 @@ from . import collected, comparison, pages
 from .collected import Finished
 from .drawn import Drawn, Rows
 
+LEAST_SEEDS = 8
+"""Of fewer seeds, the bootstrap gives intervals that are far too narrow."""
+
 _COLUMNS = (
     "method",
     "last accuracy [%]",
@@ -51,7 +54,7 @@ def draw(runs: Sequence[Finished], title: str) -> Drawn:
         "values are two-sided, of areas paired by seed; Holm corrects for all rows. Above at: the "
         "numbers of labels at which the mean is above random, of those after the first. Labels "
         f"saved: how many fewer than {curves.num_labeled[-1]} reach what random reaches with all "
-        "of them.",
+        f"of them, with a bootstrap interval if there are {LEAST_SEEDS} seeds or more.",
         *comparison.about(runs, problems, methods),
         *collected.failures(runs),
     ]
@@ -87,8 +90,9 @@ def _rows(curves: Curves) -> Rows:
                 "cycles_above": int(above[1:].sum()),
             }
             if not more.at_least[-1]:  # the method reaches what random reaches at the end
+                row["labels_saved"] = round(0 - float(more.saved[-1]), 1)
+            if "labels_saved" in row and len(curves.seeds) >= LEAST_SEEDS:
                 row |= {
-                    "labels_saved": round(0 - float(more.saved[-1]), 1),
                     "labels_saved_low": round(0 - float(more.high[-1]), 1),
                     "labels_saved_high": round(0 - float(more.low[-1]), 1),
                 }
@@ -103,9 +107,11 @@ def _cells(row: dict[str, Any], num_cycles: int) -> list[str]:
         return [*cells, *["–"] * 5]
     saved = "none"
     if "labels_saved" in row:
+        saved = str(round(row["labels_saved"]))
+    if "labels_saved_low" in row:
         ends = [row[f"labels_saved_{end}"] for end in ("low", "high")]
         low, high = ("?" if np.isinf(end) else str(round(end)) for end in ends)
-        saved = f"{round(row['labels_saved'])} ({low} to {high})"
+        saved += f" ({low} to {high})"
     return [
         *cells,
         f"{row['difference']:+.2f} ({row['difference_low']:+.2f} to {row['difference_high']:+.2f})",

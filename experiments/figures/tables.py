@@ -74,7 +74,10 @@ def _rows(result: Table, problems: dict[str, Curves], against: str) -> tuple[Row
     cells = []
     for row in result.rows:
         least = detectable_difference(values[row.a] - values[row.b], row.n)
-        rows.append({**dataclasses.asdict(row), "detectable": float(least), "unit": result.unit})
+        found = {**dataclasses.asdict(row), "detectable": float(least), "unit": result.unit}
+        for name in ("difference", "low", "high", "detectable"):
+            found[name] = round(100 * found[name], 6)  # points, as in all other files
+        rows.append(found)
         p = (row.p, row.p_holm, row.p_wilcoxon, row.p_wilcoxon_holm)
         cells.append(
             [

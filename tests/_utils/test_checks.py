@@ -77,7 +77,7 @@ def test_accuracy_takes_whole_numbers():
     labels = helpers.labels(L).astype(float)
     training.accuracy(helpers.network(), helpers.images(L), labels)
     labels[1] = 0.5
-    with pytest.raises(ValueError, match="y must be class ids, but 0.5 is at index 1"):
+    with pytest.raises(ValueError, match=r"y must be class ids, but 0\.5 is at index 1"):
         training.accuracy(helpers.network(), helpers.images(L), labels)
 
 
