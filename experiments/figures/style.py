@@ -65,7 +65,7 @@ def of(strategy: str, variant: int = 0) -> Style:
       variant: 0 for its first set of options in a figure, 1 for the second and so on. Variants
         share the color, and differ in dashes and markers.
     """
-    # A new strategy must not change how others look, so their number in the registry does not count.
+    # Not by the number in the registry: a new strategy must not change how others look.
     names = list(_COLORS)
     number = names.index(strategy) if strategy in names else zlib.crc32(strategy.encode())
     color = _COLORS.get(strategy, _MORE[number % len(_MORE)])

@@ -51,10 +51,13 @@ def test_utilities_are_the_scores_of_the_look_ahead(criterion, network):
     assert utilities[chosen] == np.nanmax(utilities)
 
 
-def test_a_batch_is_the_greedy_one_of_the_strategy(network):
-    strategy = LookAheadSampling(random_state=0)
+@pytest.mark.parametrize(
+    ("named", "ridge"), [(None, "leave_one_out"), ({"ridge": 1e-4}, 1e-4)], ids=["fitted", "given"]
+)
+def test_a_batch_is_the_greedy_one_of_the_strategy(network, named, ridge):
+    strategy = LookAheadSampling(random_state=0, options=named)
     chosen, utilities = strategy.query(X, Y, classifier(), batch_size=5, return_utilities=True)
-    options = LookaheadOptions(batch_mode="greedy")
+    options = LookaheadOptions(batch_mode="greedy", ridge=ridge)
     x, ids = X[UNLABELED], UNLABELED
     given = CandidateSet(network, X[LABELED], TRUTH[LABELED], x, ids, options=options)
     assert chosen.tolist() == STRATEGIES["mlmoc"](jax.random.key(0), given, 5).ids.tolist()
