@@ -75,6 +75,23 @@ def describe(x: PyTree) -> str:
     return ", ".join(named)
 
 
+def numbered(x: PyTree) -> np.ndarray:
+    """Returns a number for each example, ``[N]``, which copies share and others do not.
+
+    Examples:
+      >>> numbered(np.array([[3, 4], [1, 2], [3, 4]])).tolist()
+      [1, 0, 1]
+    """
+    number = np.zeros(count(x), int)
+    for leaf in jax.tree.leaves(x):
+        rows = np.ascontiguousarray(leaf).reshape(len(number), -1)
+        content = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+        of_leaf = np.unique(content, return_inverse=True)[1].reshape(-1)
+        pairs = np.stack([number, of_leaf])
+        number = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+    return number
+
+
 def num_bytes(x: PyTree) -> int:
     """Returns the bytes of one example."""
     return sum(a[0].size * a.dtype.itemsize for a in jax.tree.leaves(x))

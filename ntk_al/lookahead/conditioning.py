@@ -28,7 +28,7 @@ def conditioned(problem: Problem, options: ScoreOptions, labeled: ArrayLike) -> 
         return factorize(
             labeled,
             pad(residual, labeled.shape[0]),
-            ridge=ridges.resolved(options.ridge, labeled, problem.targets),
+            ridge=ridges.resolved(options.ridge, labeled, problem.targets, problem.x_labeled),
             num_labeled=len(residual),
         )
     if checks.is_traced(problem.network, problem.residual, problem.pool_logits, options.ridge):

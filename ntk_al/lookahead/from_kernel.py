@@ -151,7 +151,9 @@ def condition(problem: Problem, options: ScoreOptions, theta: GramBlocks | None 
         blocks = kernels.full_blocks(
             square.network, square.x_labeled, square.x_pool, memory_budget=options.memory_budget
         )
-        ridge = ridges.resolved(options.ridge, blocks.labeled, square.targets, is_full=True)
+        ridge = ridges.resolved(
+            options.ridge, blocks.labeled, square.targets, square.x_labeled, is_full=True
+        )
         return full_posterior.condition(blocks, *given, ridge=ridge)
     if theta is None or problem.x_eval is not None:
         theta = kernel_blocks(square, options)

@@ -8,13 +8,14 @@ Leaving each label out and predicting it from the others shows whether labels ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import checks
-from ntk_al.types import ArrayLike
+from ntk_al._utils import checks, examples
+from ntk_al.types import ArrayLike, PyTree
 
 LEAVE_ONE_OUT = "leave_one_out"
 """The value of ``ridge`` that lets the labels choose it."""
@@ -26,7 +27,6 @@ MOST_LABELS = 2000
 """Of more labels, or of more outputs in the kernel of all logits, that many are drawn."""
 
 _ROUNDING = 1e-6  # of targets in float32
-_EQUAL = 1e-5  # squared distance of copies in units of the kernel, whose entries are float32
 
 
 def drawn(num_labels: int, size: int = 1) -> np.ndarray:
@@ -43,7 +43,12 @@ def drawn(num_labels: int, size: int = 1) -> np.ndarray:
 
 
 def resolved(
-    ridge: float | str, labeled: ArrayLike, targets: ArrayLike, *, is_full: bool = False
+    ridge: float | str,
+    labeled: ArrayLike,
+    targets: ArrayLike,
+    x_labeled: PyTree,
+    *,
+    is_full: bool = False,
 ) -> float:
     """Returns the ridge as a number.
 
@@ -51,6 +56,8 @@ def resolved(
       ridge: a number, which is returned, or ``LEAVE_ONE_OUT``.
       labeled: Θ(L, L), ``[L, L]``; more rows and columns are padding.
       targets: Y, ``[L, C]``.
+      x_labeled: the labeled inputs, ``[L, ...]``. Copies with the same label are left out together,
+        as each would predict the other; under ``jax.jit`` they are not known.
       is_full: whether ``labeled`` is the kernel of all logits, ``[LC, LC]``.
     """
     if not isinstance(ridge, str):
@@ -61,26 +68,31 @@ def resolved(
     size = num_outputs if is_full else 1
     rows = drawn(num, size)
     if len(rows) < num:
+        x_labeled = examples.take(x_labeled, rows)
         columns = (size * rows[:, None] + np.arange(size)).ravel()
         labeled, targets = labeled[columns][:, columns], targets[rows]
+    is_known = not checks.is_traced(labeled, targets, x_labeled)
+    copies = _copies(x_labeled, np.asarray(targets)) if is_known else []
     centered = _centered(targets)
     if is_full:
         centered = centered.reshape(-1, 1)
-    return leave_one_out(labeled[: len(centered), : len(centered)], centered, size)
+    return leave_one_out(labeled[: len(centered), : len(centered)], centered, size, copies)
 
 
-def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float:
+def leave_one_out(
+    kernel: ArrayLike, targets: ArrayLike, size: int = 1, together: Sequence[np.ndarray] = ()
+) -> float:
     """Returns the ridge with which kernel regression on all other labels predicts each label best.
 
     The error at label i is [A⁻¹]_ii⁻¹ [A⁻¹Y]_i (Rasmussen and Williams 2006, Eq. 5.12), for every
     candidate from one eigendecomposition. With the kernel of all logits, the outputs of a label are
-    left out together, and [A⁻¹]_ii is their block. So are copies of an example that have the same
-    label, as each would predict the other; not under ``jax.jit``, where they are not known.
+    left out together, and [A⁻¹]_ii is their block.
 
     Args:
       kernel: ``[L, L]``, or ``[L size, L size]``.
       targets: Y, centered, ``[L, C]``, or ``[L size, C]``.
       size: how many neighbouring rows are of one label.
+      together: groups of labels that are left out together.
 
     Examples:
       Two equal points with unequal labels are as noisy as can be; with equal labels they are not.
@@ -98,7 +110,6 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
     rotated = vectors.T @ targets
     of_labels = vectors.reshape(-1, size, len(kernel))
     tiny = xp.finfo(kernel.dtype).tiny
-    copies = [] if xp is jnp else _copies(np.asarray(kernel), np.asarray(targets), size)
 
     def error(ridge: float) -> Any:
         inverse = 1 / xp.maximum(xp.maximum(values, 0) + ridge * scale, tiny)
@@ -109,7 +120,7 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
         else:
             own = (of_labels * inverse) @ xp.swapaxes(of_labels, 1, 2)
             squared = xp.square(xp.linalg.solve(own, solved))
-        for rows in copies:
+        for rows in together:
             among = of_labels[rows].reshape(-1, len(kernel))
             left_out = np.linalg.solve((among * inverse) @ among.T, np.concatenate(solved[rows]))
             squared[rows] = np.square(left_out).reshape(squared[rows].shape)
@@ -120,22 +131,11 @@ def leave_one_out(kernel: ArrayLike, targets: ArrayLike, size: int = 1) -> float
     return chosen
 
 
-def _copies(kernel: np.ndarray, targets: np.ndarray, size: int) -> list[np.ndarray]:
-    """Finds the labels, two or more at a time, whose examples are copies and whose targets agree.
-
-    Args:
-      kernel: ``[L size, L size]``.
-      targets: ``[L size, C]``.
-      size: how many neighbouring rows are of one label.
-    """
-    num, own = len(kernel) // size, kernel.diagonal()
-    group = np.unique(targets.reshape(num, -1), axis=0, return_inverse=True)[1].reshape(-1)
-    for output in range(size):  # examples are copies if all of their outputs are
-        rows = slice(output, None, size)
-        squared = own[rows, None] + own[rows] - 2 * kernel[rows, rows]
-        np.fill_diagonal(squared, 0)
-        first = (squared <= _EQUAL * own.mean()).argmax(1)
-        group = np.unique(np.stack([group, first]), axis=1, return_inverse=True)[1].reshape(-1)
+def _copies(x_labeled: PyTree, targets: np.ndarray) -> list[np.ndarray]:
+    """Finds the labels, two or more at a time, that are the same label of the same example."""
+    same_label = np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
+    pairs = np.stack([examples.numbered(x_labeled), same_label])
+    group = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
     found, sizes = np.unique(group, return_counts=True)
     return [np.flatnonzero(group == number) for number in found[sizes > 1]]
 

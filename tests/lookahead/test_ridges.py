@@ -47,24 +47,40 @@ def test_the_ridge_is_the_one_with_the_least_error_of_leaving_one_out(noise):
     assert ridges.leave_one_out(kernel, targets) == plain_choice(kernel, targets)
 
 
-@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("is_full", [False, True])
 @pytest.mark.parametrize("noise", [0.3, 10.0])
-def test_copies_of_an_example_with_its_label_do_not_vouch_for_each_other(noise, size):
+def test_copies_of_an_example_with_its_label_do_not_vouch_for_each_other(noise, is_full):
     kernel, targets = kernel_and_targets(noise)
+    x, size = np.arange(len(targets))[:, None], targets.shape[1] if is_full else 1
     kernel = np.kron(kernel, np.eye(size))
-    targets = targets if size == 1 else targets.reshape(-1, 1)
-    once = ridges.leave_one_out(kernel, targets, size)
-    # Each label three times, in a row of blocks: λ counts a third for each of them.
-    thrice = ridges.leave_one_out(np.tile(kernel, (3, 3)), np.tile(targets, (3, 1)), size)
-    errors = [plain_error(kernel, targets, r / 3, size) for r in ridges.CANDIDATES]
-    assert thrice == ridges.CANDIDATES[int(np.argmin(errors))]
-    assert 1 <= thrice / once <= 10
+    thrice = np.tile(kernel, (3, 3)), np.tile(targets, (3, 1))
+    of_different, of_copies = (
+        ridges.resolved("leave_one_out", *thrice, x, is_full=is_full)
+        for x in (np.arange(3 * len(x)), {"a": np.tile(x, (3, 1)), "b": np.zeros(3 * len(x))})
+    )
+    # λ of three labels of one example is a third of λ.
+    column = targets.reshape(-1, 1) if is_full else targets
+    errors = [plain_error(kernel, column, ridge / 3, size) for ridge in ridges.CANDIDATES]
+    assert of_different < of_copies == ridges.CANDIDATES[int(np.argmin(errors))]
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "cg"}, {"readout": "all_logits"}], ids=str)
+def test_labels_that_are_all_there_twice_choose_a_ridge_as_large(options, x64):
+    network, x, y, x_pool = given()
+    once, twice = (
+        lookahead.select(
+            network, np.tile(x, (n, 1, 1, 1)), np.tile(y, n), x_pool, 1, **options
+        ).diagnostics.ridge
+        for n in (1, 2)
+    )
+    assert once > 1e-3
+    assert 1 <= twice / once < 4
 
 
 def test_copies_with_other_labels_are_noise():
     kernel, targets = kernel_and_targets(0.0)
-    flipped = np.concatenate([targets, -targets])
-    assert ridges.leave_one_out(np.tile(kernel, (2, 2)), flipped) == 1
+    flipped, x = np.concatenate([targets, -targets]), np.tile(np.arange(len(targets)), 2)
+    assert ridges.resolved("leave_one_out", np.tile(kernel, (2, 2)), flipped, x) == 1
 
 
 def test_noisier_labels_choose_a_larger_ridge():
@@ -147,7 +163,7 @@ def test_it_does_not_matter_whether_padding_makes_the_kernel_as_large_as_one_of_
     targets = np.eye(num_classes)[rng.integers(0, num_classes, num_labels)]
     padded = np.pad(kernel, (0, num_labels * num_classes - num_labels))
     expected = plain_choice(kernel, targets - targets.mean(0))
-    assert ridges.resolved("leave_one_out", padded, targets) == expected
+    assert ridges.resolved("leave_one_out", padded, targets, np.arange(len(targets))) == expected
     assert expected > 1e-4
 
 
@@ -155,7 +171,10 @@ def test_it_does_not_matter_whether_padding_makes_the_kernel_as_large_as_one_of_
 def test_equal_targets_are_not_noisy(value):
     kernel, _ = kernel_and_targets()
     targets = np.full((len(kernel), 2), value, np.float32)
-    assert ridges.resolved("leave_one_out", kernel, targets) == ridges.CANDIDATES[0]
+    assert (
+        ridges.resolved("leave_one_out", kernel, targets, np.arange(len(targets)))
+        == ridges.CANDIDATES[0]
+    )
 
 
 def test_it_works_under_jit(x64):
@@ -176,9 +195,9 @@ def test_of_many_labels_a_sample_chooses(monkeypatch):
     rows = ridges.drawn(len(kernel))
     assert len(set(rows.tolist())) == 20
     few = targets[rows] - targets[rows].mean(0)
-    assert ridges.resolved("leave_one_out", kernel, targets) == ridges.leave_one_out(
-        kernel[np.ix_(rows, rows)], few
-    )
+    assert ridges.resolved(
+        "leave_one_out", kernel, targets, np.arange(len(targets))
+    ) == ridges.leave_one_out(kernel[np.ix_(rows, rows)], few)
 
 
 def test_of_the_kernel_of_all_logits_no_more_rows_are_drawn(monkeypatch):
@@ -190,9 +209,9 @@ def test_of_the_kernel_of_all_logits_no_more_rows_are_drawn(monkeypatch):
     rows = ridges.drawn(len(targets), size)
     columns = (size * rows[:, None] + np.arange(size)).ravel()
     few = (targets[rows] - targets[rows].mean(0)).reshape(-1, 1)
-    assert ridges.resolved("leave_one_out", kernel, targets, is_full=True) == ridges.leave_one_out(
-        kernel[np.ix_(columns, columns)], few, size
-    )
+    x = np.arange(len(targets))
+    found = ridges.resolved("leave_one_out", kernel, targets, x, is_full=True)
+    assert found == ridges.leave_one_out(kernel[np.ix_(columns, columns)], few, size)
 
 
 def test_other_names_are_refused():

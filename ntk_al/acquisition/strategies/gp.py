@@ -67,5 +67,5 @@ def _condition(given: CandidateSet) -> Posterior:
         theta,
         targets,
         jnp.zeros((num_points, num_classes)),
-        ridge=ridges.resolved(given.options.ridge, theta.labeled, targets),
+        ridge=ridges.resolved(given.options.ridge, theta.labeled, targets, given.x_labeled),
     )

@@ -63,7 +63,9 @@ def _condition(given: CandidateSet) -> Posterior:
     """Computes the posterior under the infinite-width tangent kernel before any further label."""
     logits = given.problem.with_one_set().pool_logits
     theta = twin_blocks(given, "ntk")
-    ridge = ridges.resolved(given.options.ridge, theta.labeled, given.problem.targets)
+    ridge = ridges.resolved(
+        given.options.ridge, theta.labeled, given.problem.targets, given.x_labeled
+    )
     return posterior.condition(theta, given.residual, logits, ridge=ridge)
 
 

@@ -44,7 +44,9 @@ def _condition(given: CandidateSet) -> Posterior:
     query = _with_bias(query)
     theta = GramBlocks.square(labeled @ labeled.T, labeled @ query.T, query @ query.T)
     logits = given.problem.with_one_set().pool_logits
-    ridge = ridges.resolved(given.options.ridge, theta.labeled, given.problem.targets)
+    ridge = ridges.resolved(
+        given.options.ridge, theta.labeled, given.problem.targets, given.x_labeled
+    )
     return posterior.condition(theta, given.residual, logits, ridge=ridge)
 
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_al._utils import float64, progress
+from ntk_al._utils import examples, float64, progress
 from ntk_al._utils.products import product
 from ntk_al.kernels.empirical.plan import BudgetError
 from ntk_al.lookahead import ridges
@@ -56,7 +56,12 @@ class Solution:
         rows = ridges.drawn(len(problem.residual))
         ridge = options.ridge
         if isinstance(ridge, str):
-            ridge = ridges.resolved(ridge, self._among(rows, ridge), problem.targets[rows])
+            ridge = ridges.resolved(
+                ridge,
+                self._among(rows, ridge),
+                problem.targets[rows],
+                examples.take(problem.x_labeled, rows),
+            )
         ridge = float(ridge)
         noise = ridge * float(diagonal.mean(dtype=np.float64))
         if not noise > 0:
