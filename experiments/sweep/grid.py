@@ -50,7 +50,11 @@ def define(values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for each setting, which takes one value or a list of values."""
     for name, field in FIELDS.items():
         boolean = bool in {_TYPES[name], *typing.get_args(_TYPES[name])}
-        flags.DEFINE_flag(_ListFlag(name, field.metadata["help"], boolean), values)
+        help = field.metadata["help"]
+        if field.default is not None:
+            default = field.default if isinstance(field.default, tuple) else (field.default,)
+            help += f" Default: {','.join(map(_text, default))}."
+        flags.DEFINE_flag(_ListFlag(name, help, boolean), values)
 
 
 def define_all(values: flags.FlagValues = flags.FLAGS) -> None:
