@@ -15,7 +15,7 @@ from ntk_al.acquisition.oracle import NUM_BATCHES
 from .. import definition, records
 from ..config import moves_network
 from ..statistics import Curves
-from ..sweep import directory
+from ..sweep import directory, gathered
 
 QUERY_SETTINGS = (
     "strategy", "scheme", "batch_mode", "criterion", "readout", "reference", "ridge", "predictive",
@@ -211,7 +211,7 @@ def _split(name: str, lines: Sequence[dict[str, Any]]) -> Iterator[Finished]:
     """Splits records into runs of one strategy each; the first line of a run has its config."""
     config: dict[str, Any] = {}
     runs: dict[str, tuple[str, dict[str, Any], list[dict[str, Any]]]] = {}
-    for line in lines:
+    for line in gathered.restored(lines):
         name = line.get("run", name)  # in the first line of each run that was gathered
         if "failed" in line:
             yield Finished(name, {}, [], line["failed"])

@@ -3,8 +3,8 @@
 python -m experiments.sweep.gather --workdir=runs/SWEEP --to=experiments/results/SWEEP
 
 Figures are drawn from what was gathered as from the sweep itself. Places are left out, which say
-nothing to others, and so are runs that are not finished. ``--back`` makes a directory of a sweep
-again, so that runs can be added.
+nothing to others, and so are what repeats in a run, and runs that are not finished.
+``--back`` makes a directory of a sweep again, so that runs can be added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ntk_al._utils import files
 
 from .. import records
 from ..definition import PLACES
-from . import directory
+from . import directory, gathered
 
 
 def gather(workdir: str, to: str) -> int:
@@ -59,11 +59,11 @@ def gather(workdir: str, to: str) -> int:
     return len(ended)
 
 
-def scatter(gathered: str, workdir: str) -> int:
+def scatter(folder: str, workdir: str) -> int:
     """Makes the directory of a sweep from what was gathered, so that the sweep can go on.
 
     Args:
-      gathered: a folder that ``gather`` wrote.
+      folder: a folder that ``gather`` wrote.
       workdir: the directory to make, which must not exist or be empty.
 
     Returns:
@@ -77,20 +77,20 @@ def scatter(gathered: str, workdir: str) -> int:
     """
     if os.path.isdir(workdir) and os.listdir(workdir):
         raise FileExistsError(f"{workdir} is not empty, and nothing was written")
-    directory.read_definition(gathered)
+    directory.read_definition(folder)
     runs: dict[str, list[dict[str, Any]]] = {}
     name = ""
-    for line in records.read(gathered):
+    for line in gathered.restored(records.read(folder)):
         name = line.pop("run", name)
         if not name:
-            raise ValueError(f"{gathered} was not gathered from a sweep: its runs have no names")
+            raise ValueError(f"{folder} was not gathered from a sweep: its runs have no names")
         if "failed" not in line:
             runs.setdefault(name, []).append(line)
     for name, lines in runs.items():
         os.makedirs(os.path.join(workdir, name))
         text = "".join(json.dumps(line) + "\n" for line in lines)
         files.write(os.path.join(workdir, name, records.METRICS), text)
-    with open(os.path.join(gathered, directory.DEFINITION), encoding="utf-8") as file:
+    with open(os.path.join(folder, directory.DEFINITION), encoding="utf-8") as file:
         files.write(os.path.join(workdir, directory.DEFINITION), file.read())
     return len(runs)
 
@@ -104,10 +104,10 @@ def _lines(workdir: str, name: str, settings: dict[str, Any]) -> Iterator[dict[s
             with open(failed, encoding="utf-8") as file:
                 yield {"run": name, "failed": file.read().strip()}
         return
-    for record in found:
+    for record in gathered.shortened(name, found):
         if "config" in record:
             config = {k: v for k, v in record["config"].items() if k not in PLACES}
-            record = {"run": name, **record, "config": config}
+            record = {**record, "config": config}
         yield record
 
 
