@@ -83,8 +83,10 @@ def numbered(x: PyTree) -> np.ndarray:
       [1, 0, 1]
     """
     number = np.zeros(count(x), int)
-    for leaf in jax.tree.leaves(x):
+    for leaf in jax.tree.leaves(read(x)):
         rows = np.ascontiguousarray(leaf).reshape(len(number), -1)
+        if not rows.size:
+            continue
         content = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
         of_leaf = np.unique(content, return_inverse=True)[1].reshape(-1)
         pairs = np.stack([number, of_leaf])

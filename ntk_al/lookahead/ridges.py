@@ -92,7 +92,7 @@ def leave_one_out(
       kernel: ``[L, L]``, or ``[L size, L size]``.
       targets: Y, centered, ``[L, C]``, or ``[L size, C]``.
       size: how many neighbouring rows are of one label.
-      together: groups of labels that are left out together.
+      together: groups of labels that are left out together; none under ``jax.jit``.
 
     Examples:
       Two equal points with unequal labels are as noisy as can be; with equal labels they are not.

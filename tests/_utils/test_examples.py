@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ntk_al import data
 from ntk_al._utils import examples
 
 pytestmark = pytest.mark.quick
@@ -118,3 +119,13 @@ def test_batches_of_other_examples_are_told_apart(x2, message):
     with pytest.raises(ValueError, match=message):
         examples.check_alike("x1", TREE, "x2", x2)
     examples.check_alike("x1", TREE, "x2", examples.take(TREE, slice(2)))
+
+
+def test_copies_share_a_number_if_all_of_their_arrays_are_equal():
+    first, second = np.array([[1.0, 2], [3, 4], [1, 2], [1, 2]]), np.array([5, 5, 6, 5])
+    empty = np.zeros((4, 0))
+    number = examples.numbered({"a": first, "b": (second, None, empty)})
+    assert number[0] == number[3]
+    assert len({*number.tolist()}) == 3
+    lazy = data.LazyArray(list(first))
+    np.testing.assert_array_equal(examples.numbered(lazy), examples.numbered(jnp.asarray(first)))
