@@ -138,10 +138,10 @@ def _is_swapped(network: Network, x: PyTree) -> bool:
     """Whether a function that failed for (params, x) returns an array for (x, params)."""
     if not isinstance(network.definition, Function):
         return False
-    try:
-        output = jax.eval_shape(network.definition.apply, examples.shapes(x), network.params)
-    except Exception:
-        return False
+    apply, swapped = network.definition.apply, (examples.shapes(x), network.params)
+    output = None
+    with contextlib.suppress(Exception):
+        output = jax.eval_shape(apply, *swapped)
     return hasattr(output, "shape")
 
 
