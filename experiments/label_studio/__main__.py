@@ -108,8 +108,7 @@ COMMANDS = {
     "push": Command(
         push,
         f"push {_PROJECT} [--k=20]",
-        "train on the labels, and make tasks of what to label, best first; the project is made if "
-        "it\n      does not exist",
+        "train on the labels, and make tasks of what to label, in a project that is made if needed",
     ),
     "pull": Command(pull, f"pull {_PROJECT}", "record labels, skips and corrections"),
 }

@@ -187,7 +187,7 @@ def select(
     rows, scores, fitted = choose(problem, options, k, _tie_breaks(key, num_pool), plans.append)
     diagnostics = Diagnostics(
         ridge=float(fitted.ridge),
-        is_ridge_fitted=options.ridge == LEAVE_ONE_OUT,
+        is_ridge_fitted=isinstance(options.ridge, str),  # it may also be an array
         condition_number=float(fitted.condition_number),
         plan=plans[-1] if plans else None,
         seconds=time.perf_counter() - start,

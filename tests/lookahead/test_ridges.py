@@ -127,7 +127,7 @@ def test_scores_are_those_with_the_chosen_ridge(options, x64):
 def test_a_batch_takes_the_chosen_ridge_unless_told_otherwise_and_scores_do_not(x64):
     chosen, fitted, fixed = (
         lookahead.select(*given(), 3, **options)
-        for options in ({}, {"ridge": "leave_one_out"}, {"ridge": 1e-4})
+        for options in ({}, {"ridge": "leave_one_out"}, {"ridge": np.asarray(1e-4)})
     )
     assert chosen.diagnostics.is_ridge_fitted
     assert chosen.diagnostics.ridge == fitted.diagnostics.ridge > 1e-4
