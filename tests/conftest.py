@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -9,6 +10,7 @@ import pytest
 from tests import compilation
 
 compilation.hurry()  # before JAX is imported
+gc.set_threshold(200_000, 50, 100)  # tracing makes many objects: a tenth of the time was spent here
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # One cache of compiled programs for this session: the workers of xdist and the processes
