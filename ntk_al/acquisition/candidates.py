@@ -1,4 +1,4 @@
-"""The input of a strategy, ``CandidateSet``, and its output, ``Selection``."""
+"""The input of a strategy: the candidates of one query and what may be known about them."""
 
 from __future__ import annotations
 
@@ -310,22 +310,6 @@ class CandidateSet:
           posterior: that of the same network, labels, candidates and options.
         """
         self._memo.remember(posterior, _condition)
-
-
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """The output of a strategy.
-
-    Attributes:
-      ids: ids of the chosen candidates, best first, ``[k]``.
-      utilities: utility of every candidate, ``[U]``, higher = query first; −inf for a candidate
-        that may not be queried.
-      diagnostics: numbers worth recording, such as the ridge that was used.
-    """
-
-    ids: np.ndarray
-    utilities: np.ndarray
-    diagnostics: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def _pool_logits(given: CandidateSet) -> Array:

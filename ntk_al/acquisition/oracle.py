@@ -5,7 +5,8 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.selection import Selection
 from ntk_al.acquisition.strategy import Strategy
 from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.posterior import Posterior

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.acquisition.candidates import CandidateSet
 from ntk_al.acquisition.oracle import best_of_many
+from ntk_al.acquisition.selection import Selection
 from ntk_al.acquisition.strategy import Strategy
 from ntk_al.types import Array
 

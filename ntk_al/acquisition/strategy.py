@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks
-from ntk_al.acquisition.candidates import CandidateSet, Selection
+from ntk_al.acquisition.candidates import CandidateSet
+from ntk_al.acquisition.selection import Selection
 from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.lookahead.greedy import shortlist, significant
