@@ -13,7 +13,7 @@ from ntk_al import data, lookahead, models, training
 from ntk_al._utils import compat
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions, schemes
 from ntk_al.lookahead import ScoreOptions, greedy, landmarks
-from ntk_al.lookahead.landmarks.scores import _left_out
+from ntk_al.lookahead.landmarks.scores import residual_factor
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import check_inputs
 from tests import helpers
@@ -131,7 +131,7 @@ def test_residuals_of_landmarks_are_what_the_others_leave(x64):
     belief = belief_at(RANK)
     s = np.asarray(belief.factor @ belief.factor.T)
     rows = np.asarray(belief.landmarks)
-    found = np.asarray(_left_out(belief) @ belief.factor.T)
+    found = np.asarray(residual_factor(belief) @ belief.factor.T)
     for number, row in enumerate(rows):
         others = np.delete(rows, number)
         by_others = s[row, others] @ np.linalg.solve(s[np.ix_(others, others)], s[others])

@@ -116,7 +116,7 @@ def scores(
     if is_exact:
         return plain
 
-    left_out = narrow(_left_out(belief))
+    left_out = narrow(residual_factor(belief))
 
     def missed_at_landmarks(candidates: Array) -> Array:
         """By how much scores over the landmarks fall if each landmark's column is left out."""
@@ -160,7 +160,7 @@ def _in_tiles(function: Callable[[Array], Array], rows: Array, size: int) -> Arr
     return jnp.zeros(num, values.dtype).at[places].set(values.ravel())
 
 
-def _left_out(belief: LandmarkPosterior) -> Array:
+def residual_factor(belief: LandmarkPosterior) -> Array:
     """B with R(P, j) = B F(j), the residuals of all landmarks, ``[r, r]``.
 
     S(P, j) = F(P) F(j)ᵀ, so that B = S(P, P)⁻¹ F(P), divided by the diagonal of S(P, P)⁻¹.
