@@ -173,8 +173,8 @@ class Campaign(Answers):
           features: features of the whole pool ``[N, d]``, from any model, by which examples are
             clustered without a network; ``None`` takes the raw inputs.
           **options: of the look-ahead, see ``acquisition.LookaheadOptions``. By default,
-            ``batch_mode`` is ``"greedy"``, ``ridge`` is ``"leave_one_out"``, because people err,
-            and ``move_network`` is true: labels since the training move the network's outputs.
+            ``batch_mode`` is ``"greedy"``, ``ridge`` is 0.1, and ``move_network`` is true:
+            labels since the training move the network's outputs.
 
         Returns:
           Their ids, best first, then ``audit`` of the audit.

@@ -20,11 +20,11 @@ from ntk_al.labeling.query import Queries
 from ntk_al.labeling.sources import Source
 from ntk_al.lookahead import soundness
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
-from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
+from ntk_al.lookahead.ridges import RECOMMENDED
 from ntk_al.network import Network
 from ntk_al.types import ArrayLike
 
-DEFAULTS = {"batch_mode": "greedy", "ridge": LEAVE_ONE_OUT, "move_network": True}
+DEFAULTS = {"batch_mode": "greedy", "ridge": RECOMMENDED, "move_network": True}
 """What a campaign asks of a look-ahead where nothing else is said."""
 
 

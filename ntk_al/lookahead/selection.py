@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ntk_al._utils import checks, examples, float64, memory
+from ntk_al.lookahead import ridges
 from ntk_al.lookahead.belief import Belief
 from ntk_al.lookahead.factorization import Conditioned
 from ntk_al.lookahead.from_kernel import (
@@ -27,7 +28,6 @@ from ntk_al.lookahead.landmarks import LandmarkPosterior
 from ntk_al.lookahead.options import ALL_LOGITS, BATCH_MODES, ScoreOptions
 from ntk_al.lookahead.probabilities import resolved
 from ntk_al.lookahead.problem import Problem, check_inputs
-from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
 from ntk_al.lookahead.soundness import check_scores, warn_of_large_residual
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import Network, Predictive
@@ -91,7 +91,7 @@ def select(
     criterion: str = ScoreOptions.criterion,
     readout: str = ScoreOptions.readout,
     reference: str = ScoreOptions.reference,
-    ridge: float | str = LEAVE_ONE_OUT,
+    ridge: float | str = ridges.RECOMMENDED,
     x_eval: PyTree | None = None,
     precision: str = ScoreOptions.precision,
     memory_budget: int | None = ScoreOptions.memory_budget,
@@ -126,8 +126,9 @@ def select(
       criterion: see ``score``.
       readout: see ``score``.
       reference: see ``score``.
-      ridge: see ``score``, whose default is another one: a batch is meant to be labeled, and with
-        hardly any ridge it can be worse than a random one where classes overlap.
+      ridge: see ``score``, whose default is the paper's. With this one, batches bought more
+        accuracy on every dataset that was tried; with hardly any, they can be worse than random
+        ones where classes overlap.
       x_eval: points at which outputs are compared, ``[E, ...]``; ``None`` means the candidates.
       precision: see ``score``.
       memory_budget: see ``score``. A greedy batch needs the kernel of all candidates and evaluation

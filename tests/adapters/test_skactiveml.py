@@ -52,7 +52,7 @@ def test_utilities_are_the_scores_of_the_look_ahead(criterion, network):
 
 
 @pytest.mark.parametrize(
-    ("named", "ridge"), [(None, "leave_one_out"), ({"ridge": 1e-4}, 1e-4)], ids=["fitted", "given"]
+    ("named", "ridge"), [(None, 0.1), ({"ridge": 1e-4}, 1e-4)], ids=["default", "given"]
 )
 def test_a_batch_is_the_greedy_one_of_the_strategy(network, named, ridge):
     strategy = LookAheadSampling(random_state=0, options=named)

@@ -16,7 +16,7 @@ from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
 from ntk_al.acquisition.strategy import moved_outputs
 from ntk_al.adapters.skactiveml.classifier import NetworkClassifier
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
-from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
+from ntk_al.lookahead.ridges import RECOMMENDED
 from ntk_al.types import Array
 
 
@@ -24,8 +24,8 @@ class LookAheadSampling(SingleAnnotatorPoolQueryStrategy):
     """Queries the examples whose labels would change the network most (arXiv:2206.12569).
 
     A batch is greedy: after each choice, the posterior absorbs the label that the network itself
-    would give it, so that near copies are hardly chosen twice. The ridge is fitted to the labels,
-    as in ``lookahead.select``. Until the classifier has a network, the choice is random.
+    would give it, so that near copies are hardly chosen twice. The ridge is that of
+    ``lookahead.select``. Until the classifier has a network, the choice is random.
 
     Args:
       criterion: how a change becomes a utility: a criterion that depends on labels, such as
@@ -81,7 +81,7 @@ class LookAheadSampling(SingleAnnotatorPoolQueryStrategy):
         )
         x_candidates, mapping = self._transform_candidates(candidates, x, y)
         checks.one_of("criterion", self._named(), LABEL_CRITERIA)
-        options = LookaheadOptions(**{"ridge": LEAVE_ONE_OUT, **(self.options or {})})
+        options = LookaheadOptions(**{"ridge": RECOMMENDED, **(self.options or {})})
         classifier = self._fitted(clf, fit_clf, x, y)
         size = len(x) if mapping is not None else len(x_candidates)
         rows = mapping if mapping is not None else np.arange(size)
