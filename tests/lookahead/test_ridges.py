@@ -124,14 +124,17 @@ def test_scores_are_those_with_the_chosen_ridge(options, x64):
     np.testing.assert_allclose(chosen, lookahead.score(*given(), ridge=ridge, **options), rtol=1e-9)
 
 
-def test_a_batch_takes_the_chosen_ridge_unless_told_otherwise_and_scores_do_not(x64):
-    chosen, fitted, fixed = (
+def test_a_batch_takes_a_tenth_unless_told_otherwise_and_scores_the_ridge_of_the_paper(x64):
+    batch, fitted, fixed = (
         lookahead.select(*given(), 3, **options)
         for options in ({}, {"ridge": "leave_one_out"}, {"ridge": np.asarray(1e-4)})
     )
-    assert chosen.diagnostics.is_ridge_fitted
-    assert chosen.diagnostics.ridge == fitted.diagnostics.ridge > 1e-4
-    np.testing.assert_array_equal(chosen.rows, fitted.rows)
+    assert [found.diagnostics.is_ridge_fitted for found in (batch, fitted, fixed)] == [0, 1, 0]
+    assert batch.diagnostics.ridge == pytest.approx(0.1)
+    assert fitted.diagnostics.ridge > 1e-4
+    for found, ridge in ((batch, 0.1), (fitted, "leave_one_out"), (fixed, 1e-4)):
+        scores = lookahead.score(*given(), ridge=ridge)
+        np.testing.assert_allclose(found.scores, scores, rtol=1e-9)
     np.testing.assert_allclose(fixed.scores, lookahead.score(*given()), rtol=1e-9)
 
 
