@@ -12,6 +12,8 @@ from tests.paths import ROOT
 
 matplotlib.use("Agg")
 
+FIRST_SEED = {"ridge": 100}  # of what tuned, and was confirmed with seeds from 0 on
+
 
 def rows(path):
     with open(path, encoding="utf-8") as file:
@@ -34,11 +36,12 @@ def test_every_published_figure_is_there_and_in_the_document(name):
 @pytest.mark.parametrize(
     "folder", sorted(path.parent.name for path in published.RESULTS.glob("*/sweep.json"))
 )
-def test_published_runs_have_the_seeds_from_0_on_and_failures_are_listed(folder):
+def test_published_runs_have_seeds_without_a_gap_and_failures_are_listed(folder):
     runs = collected.read([str(published.RESULTS / folder)])
     document = (ROOT / "docs" / "evidence.md").read_text()
+    first = FIRST_SEED.get(folder, 0)
     for method in collected.methods(runs):
         seeds = sorted(method.runs)
-        assert seeds == list(range(len(seeds))), method.label
+        assert seeds == list(range(first, first + len(seeds))), method.label
     for failure in collected.failures(runs):
         assert failure.split(":")[0] in document
