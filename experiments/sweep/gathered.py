@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-_REPEATED = ("strategy", "scheme", "seed", "predictive", "git_revision")
+_REPEATED = (
+    "strategy", "scheme", "seed", "predictive", "git_revision",
+    "ridge", "condition_number", "diagnostics",
+)  # fmt: skip
 
 Record = dict[str, Any]
 
