@@ -20,12 +20,10 @@ import numpy as np
 
 from ntk_al._utils import checks, float64
 from ntk_al._utils.products import product
+from ntk_al.lookahead.ridges import PAPER
 from ntk_al.types import Array, ArrayLike
 
 _log = logging.getLogger(__name__)
-
-RIDGE = 1e-4
-"""The default ridge, which is λ divided by the mean of diag Θ(L, L)."""
 
 _LARGEST_RIDGE = 1.0
 _SMALLEST_RETRY = 1e-8
@@ -132,7 +130,7 @@ def factorize(
     labeled: ArrayLike,
     residual: ArrayLike,
     *,
-    ridge: float = RIDGE,
+    ridge: float = PAPER,
     num_labeled: int | None = None,
 ) -> Factor:
     """Factorizes A = Θ(L, L) + λI with λ = ridge × mean diag Θ(L, L).

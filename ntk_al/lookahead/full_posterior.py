@@ -16,8 +16,8 @@ import numpy as np
 
 from ntk_al._utils import float64
 from ntk_al.lookahead import posterior
-from ntk_al.lookahead.factorization import RIDGE
 from ntk_al.lookahead.posterior import Posterior
+from ntk_al.lookahead.ridges import PAPER
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 
@@ -95,7 +95,7 @@ class FullPosterior:
 
 
 def condition(
-    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
+    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = PAPER
 ) -> FullPosterior:
     """Conditions on the labeled set: Eq. 11 of the paper with the full kernel.
 

@@ -10,8 +10,7 @@ from jax.sharding import Mesh
 from ntk_al._utils import checks, sharding
 from ntk_al.kernels import PRECISIONS
 from ntk_al.lookahead.criteria import CRITERIA
-from ntk_al.lookahead.factorization import RIDGE
-from ntk_al.lookahead.ridges import LEAVE_ONE_OUT
+from ntk_al.lookahead.ridges import LEAVE_ONE_OUT, PAPER
 from ntk_al.lookahead.tasks import TASKS
 from ntk_al.network import PREDICTIVES, READOUTS, Predictive
 
@@ -90,7 +89,7 @@ class ScoreOptions:
     criterion: str = "mlmoc"
     readout: str = "first_logit"
     reference: str = "network"
-    ridge: float | str = RIDGE
+    ridge: float | str = PAPER
     precision: str = "float32"
     memory_budget: int | None = None
     mesh: Mesh | None = None

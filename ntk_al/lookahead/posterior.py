@@ -24,7 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ntk_al._utils import checks, float64
-from ntk_al.lookahead.factorization import RIDGE, Conditioned, covariance, factorize
+from ntk_al.lookahead.factorization import Conditioned, covariance, factorize
+from ntk_al.lookahead.ridges import PAPER
 from ntk_al.types import Array, ArrayLike, GramBlocks
 
 _RAISED = 1.01  # a variance that is raised by less is that of a point and of its copy
@@ -200,7 +201,7 @@ def absorb(
 
 
 def condition(
-    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = RIDGE
+    blocks: GramBlocks, residual: ArrayLike, logits: ArrayLike, *, ridge: float = PAPER
 ) -> Posterior:
     """Conditions on the labeled set: Eq. 11 of the paper before any candidate is added.
 
