@@ -11,7 +11,7 @@ INSTALL = $(RUN) -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONST
 INSTALL_INFINITE = $(INSTALL) --no-deps neural-tangents==0.6.5 frozendict
 PYTEST = $(RUN) -m pytest --numprocesses=auto
 
-.PHONY: help run figures docs notebooks test coverage test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
+.PHONY: help run figures docs notebooks test thorough coverage test-label-studio quick fuzz kill mutate check wheel release-check clean bench bench-peers \
 	bench-look-ahead bench-query bench-landmarks bench-pools bench-labels bench-scaling bench-sketches bench-evaluation-points bench-memory bench-approximations bench-calibration bench-accelerator
 
 help:  ## list the targets
@@ -26,10 +26,13 @@ test: $(VENV)/test-installed  ## the whole test suite on all cores
 
 # Measuring it makes the suite 1.4 times as long.
 coverage: $(VENV)/test-installed  ## the same, and which lines of ntk_al it runs: 97 % at least
-	$(PYTEST) --dist=worksteal --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
+	$(PYTEST) --dist=worksteal -m '' --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
 
 quick: $(VENV)/test-installed  ## the part of the suite that takes a minute
-	$(PYTEST) --dist=worksteal -m quick $(ARGS)
+	$(PYTEST) --dist=worksteal -m 'quick and not thorough' $(ARGS)
+
+thorough: $(VENV)/test-installed  ## the suite and what it leaves out: more cases, and quick runs of all benchmarks
+	$(PYTEST) --dist=worksteal -m '' $(ARGS)
 
 fuzz: $(VENV)/test-installed  ## thousands of random cases, minutes; FUZZ_SEED=1 draws others
 	FUZZ_CASES=$(or $(FUZZ_CASES),full) $(PYTEST) tests/fuzz $(ARGS)

@@ -26,6 +26,8 @@ import jax  # noqa: E402
 
 from ntk_al._utils import compat  # noqa: E402
 
+compilation.share_context()
+
 MNIST_DIRS = (
     os.environ.get("NTK_AL_TFDS", ""),
     os.path.expanduser("~/tensorflow_datasets"),

@@ -105,7 +105,7 @@ def test_only_one_file_imports_neural_tangents():
     assert named == ["neural_tangents_compat.py"]
 
 
-@pytest.mark.parametrize("heavy", ["tensorflow", "neural_tangents", "tensorflow_datasets"])
-def test_importing_the_package_does_not_import(heavy):
-    code = f"import ntk_al, sys; assert {heavy!r} not in sys.modules"
+def test_importing_the_package_imports_nothing_heavy():
+    heavy = {"tensorflow", "neural_tangents", "tensorflow_datasets", "scipy.stats", "matplotlib"}
+    code = f"import ntk_al, sys; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

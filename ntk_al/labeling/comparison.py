@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 from ntk_al.labeling.report import Comparison, Rate
 from ntk_al.network import Network
@@ -112,6 +111,8 @@ def _correct(
 
 def _interval(differences: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the mean of differences in accuracy, one for each part."""
+    from scipy import stats  # a second that `import ntk_al` need not take
+
     num = len(differences)
     variance = (1 / num + 1 / (num - 1)) * differences.var(ddof=1)
     reach = stats.t.ppf(0.975, num - 1) * np.sqrt(variance)

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from ntk_al.labeling.events import Label
 from ntk_al.labeling.ledger import Ledger
@@ -35,6 +34,8 @@ class Rate:
     def of(cls, right: Sequence[bool] | np.ndarray) -> Rate:
         """Returns the rate of true values, of which there must be some."""
         right = np.asarray(right, bool)
+        from scipy import stats  # a second that `import ntk_al` need not take
+
         test = stats.binomtest(int(right.sum()), len(right))
         interval = test.proportion_ci(confidence_level=0.95, method="wilson")
         return cls(float(right.mean()), float(interval.low), float(interval.high), len(right))

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from ntk_al import Network, kernels, lookahead
 from ntk_al._utils import sharding
-from tests import helpers
+from tests import cases, helpers
 from tests.network import libraries
 from tests.paths import ROOT
 
@@ -90,8 +90,7 @@ def on_one_device():
     return results()
 
 
-@pytest.mark.parametrize("num_processes", [1, 2])
-@pytest.mark.slow
+@pytest.mark.parametrize("num_processes", [cases.thorough(1), 2])
 def test_scores_on_eight_devices_are_those_on_one(num_processes, on_one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -20,7 +20,7 @@ from ntk_al.acquisition import (
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
 from ntk_al.network import Predictive
 from ntk_al.training import TrainingConfig
-from tests import helpers
+from tests import cases, helpers
 
 U = 9
 # Batches of one shape, so that nothing compiles anew as labels arrive.
@@ -67,7 +67,9 @@ def oracle(example_id):
 
 
 @EVERY
-@pytest.mark.parametrize(("scheme", "k"), [("batch", 1), ("batch", U), ("sequential", 4)])
+@pytest.mark.parametrize(
+    ("scheme", "k"), [cases.thorough("batch", 1), ("batch", U), ("sequential", 4)]
+)
 def test_every_scheme_returns_k_different_ids_of_candidates(name, k, scheme):
     given = candidates()
     selection = schemes.SCHEMES[scheme](KEY, STRATEGIES[name], given, k, oracle)
@@ -157,7 +159,7 @@ def test_equal_candidates_are_chosen_by_the_key_and_not_by_position(name):
 
 
 @EVERY
-@pytest.mark.parametrize(("num", "num_classes"), [(1, 2), (3, 100)])
+@pytest.mark.parametrize(("num", "num_classes"), [cases.thorough(1, 2), (3, 100)])
 def test_any_number_of_classes_and_of_candidates(name, num_classes, num):
     selection = STRATEGIES[name](KEY, candidates(num, num_classes), num)
     assert sorted(selection.ids) == [100 + 3 * i for i in range(num)]

@@ -13,7 +13,7 @@ from experiments.benchmarks.harness import entry
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_accelerator_benchmark_runs_without_packages_of_data_and_oracles(tmp_path):
     path = tmp_path / "result.json"
     flags = ["--quick", "--model=mlp", "--precisions=float32,bfloat16", f"--out={path}"]

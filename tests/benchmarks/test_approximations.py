@@ -8,7 +8,7 @@ from experiments.benchmarks import approximations
 from experiments.benchmarks.harness import entry
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_approximations_are_compared_with_retraining(tmp_path):
     path = tmp_path / "rows.json"
     rows = entry.run(approximations.BENCHMARK, ["--quick", "--models=mlp", f"--out={path}"])

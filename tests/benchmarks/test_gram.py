@@ -18,7 +18,6 @@ def tiny(monkeypatch):
     monkeypatch.setitem(cases.CASES, "resnet18", Case("convnet", 64, (28, 28, 1), 512))
 
 
-@pytest.mark.slow
 def test_the_quick_race_has_a_row_for_each_contestant_and_floor(tiny, tmp_path, capsys):
     path = tmp_path / "rows.json"
     flags = ["--quick", "--cases=resnet18", "--rounds=1", "--nomemory", f"--out={path}"]

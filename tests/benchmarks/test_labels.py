@@ -7,6 +7,7 @@ from experiments.benchmarks import labels
 from experiments.benchmarks.harness import entry
 
 
+@pytest.mark.thorough
 def test_both_solvers_are_timed_and_compared():
     rows = entry.run(labels.BENCHMARK, ["--quick"])
     assert [(row["labels"], row["solver"]) for row in rows] == [
@@ -17,6 +18,7 @@ def test_both_solvers_are_timed_and_compared():
     assert rows[3]["exponent"] == pytest.approx(growth)
 
 
+@pytest.mark.thorough
 def test_a_set_too_large_for_a_factor_is_left_to_conjugate_gradients():
     rows = entry.run(labels.BENCHMARK, ["--quick", "--sizes=40", "--most_by_cholesky=39"])
     assert [row["solver"] for row in rows] == ["cg"]

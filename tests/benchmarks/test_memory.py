@@ -14,9 +14,11 @@ import pytest
 from experiments.benchmarks import memory
 from experiments.benchmarks.harness import account, entry
 from ntk_al import kernels, models, training
+from tests import cases
 from tests.paths import ROOT
 
 
+@pytest.mark.thorough
 def test_the_benchmark_reports_how_often_the_prediction_is_enough(tmp_path, capsys):
     path = tmp_path / "rows.json"
     rows = entry.run(memory.BENCHMARK, ["--quick", f"--out={path}"])
@@ -36,13 +38,13 @@ ASSEMBLING = {"assemble"}
 @pytest.mark.parametrize(
     ("model", "shape", "sizes", "precision", "mebibytes", "phase"),
     [
-        ("convnet", (8, 8, 3), SMALL, "float32", 7, RECORDING),
-        ("convnet", (8, 8, 3), SMALL, "bfloat16", 12, RECORDING),
-        ("convnet", (8, 8, 3), SMALL, "tensorfloat32", 500, MULTIPLYING),
+        cases.thorough("convnet", (8, 8, 3), SMALL, "float32", 7, RECORDING),
+        cases.thorough("convnet", (8, 8, 3), SMALL, "bfloat16", 12, RECORDING),
+        cases.thorough("convnet", (8, 8, 3), SMALL, "tensorfloat32", 500, MULTIPLYING),
         ("convnet", (24, 24, 3), (20, 30), "float32", 20, RECORDING),
-        ("mlp", (12,), LARGE, "float32", 500, ASSEMBLING),
+        cases.thorough("mlp", (12,), LARGE, "float32", 500, ASSEMBLING),
         ("mlp", (12,), (30, 1900), "float32", 500, ASSEMBLING),
-        ("mlp", (12,), LARGE, "bfloat16_3x", 70, ASSEMBLING),
+        cases.thorough("mlp", (12,), LARGE, "bfloat16_3x", 70, ASSEMBLING),
     ],
 )
 def test_no_array_and_no_temporary_is_forgotten(model, shape, sizes, precision, mebibytes, phase):
@@ -75,7 +77,7 @@ for model, shape in (("convnet", (8, 8, 3)), ("mlp", (12,))):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_predictions_hold_on_each_device_of_a_mesh():
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
     done = subprocess.run(

@@ -7,6 +7,7 @@ from experiments.benchmarks import pools
 from experiments.benchmarks.harness import entry
 
 
+@pytest.mark.thorough
 def test_pools_of_several_sizes_are_timed_and_their_growth_is_told():
     rows = entry.run(pools.BENCHMARK, ["--quick"])
     assert [row["candidates"] for row in rows] == [60, 120]

@@ -12,7 +12,7 @@ from tests import helpers
 from tests.paths import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_each_device_does_the_same_however_many_share_the_candidates(tmp_path):
     path = tmp_path / "scaling.json"
     command = [sys.executable, "-m", "experiments.benchmarks.scaling", "--quick", f"--out={path}"]

@@ -111,7 +111,6 @@ def test_a_full_disk_costs_the_copy_and_not_the_data(tmp_path, monkeypatch, capl
     assert not os.listdir(tmp_path / "cache")
 
 
-@pytest.mark.slow
 def test_real_mnist(mnist_dir, tmp_path):
     mnist = data.load("mnist", mnist_dir, str(tmp_path))
     assert mnist.x_train.shape == (60000, 28, 28, 1)

@@ -32,7 +32,6 @@ def fake_cifar(name):
     return data.Dataset(name, x[:100], y[:100], x[100:], y[100:], num_classes=10)
 
 
-@pytest.mark.slow
 @BY_NAME
 def test_a_notebook_runs_from_top_to_bottom(script, request, monkeypatch, tmp_path):
     if script.stem not in SMALL:  # there, compilation takes most of the time

@@ -35,7 +35,6 @@ def python_of(text):
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_the_python_of_the_readme_runs_from_top_to_bottom():
     names: dict = {}
@@ -49,7 +48,6 @@ def test_the_python_of_the_readme_runs_from_top_to_bottom():
     assert np.isfinite(np.delete(names["scores"], 17)).all()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("page", RUN)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path, monkeypatch, capsys):

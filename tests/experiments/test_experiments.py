@@ -62,7 +62,6 @@ def forked_runs(tmp_path_factory):
         yield runs
 
 
-@pytest.mark.slow
 def test_main_runs_from_a_bare_flagfile_name_and_leaves_records_and_a_picture(tmp_path):
     workdir = tmp_path / "run"
     done = main("--flagfile=digits.flags", *small_flags(), f"--workdir={workdir}")
@@ -144,7 +143,6 @@ def test_a_warm_restart_goes_on_from_the_weights_it_had(tmp_path):
     assert warm[2]["train_loss"] < cold[2]["train_loss"]
 
 
-@pytest.mark.slow
 def test_a_slice_of_real_mnist(mnist_dir, tmp_path):
     settings = {"width": 16, "strategy": "mlmoc,random", "init_size": 60, "epochs": 60}
     given = small_flags(dataset="mnist", data_dir=mnist_dir, **settings)

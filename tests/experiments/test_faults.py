@@ -12,6 +12,7 @@ import time
 import pytest
 
 from experiments import lock, records
+from tests import cases
 from tests.experiments import forked
 
 CYCLES = 5
@@ -40,7 +41,7 @@ def last_line(text):
     return text.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, cases.thorough(signal.SIGINT)])
 def test_a_stopped_run_keeps_its_cycles_says_so_and_is_not_overwritten(runs, workdir, number):
     run = runs.start(workdir, pause=0.5)
     run.wait_for_lines(2)

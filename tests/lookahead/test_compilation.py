@@ -8,7 +8,7 @@ import pytest
 
 from ntk_al import lookahead, training
 from ntk_al._utils import compat
-from tests import helpers
+from tests import cases, helpers
 
 LABELS = range(20, 161, 20)
 DOUBLINGS = 3  # from 20 labels to 160
@@ -31,7 +31,7 @@ def select_with_a_fitted_ridge(net, num_labeled):
     assert len(lookahead.select(net, *given, 1, ridge="leave_one_out").rows) == 1
 
 
-@pytest.mark.parametrize("query", [score, select, select_with_a_fitted_ridge])
+@pytest.mark.parametrize("query", [score, cases.thorough(select), select_with_a_fitted_ridge])
 @pytest.mark.filterwarnings("ignore:the outputs of the network")
 def test_at_most_one_query_compiles_each_time_the_labels_double(query, compilations):
     net, compiled = helpers.network(), []

@@ -17,7 +17,7 @@ from ntk_al.lookahead.conjugate_gradients import (
     preconditioner,
     solution,
 )
-from tests import helpers
+from tests import cases, helpers
 
 L, U, E = 40, 12, 7
 
@@ -72,12 +72,12 @@ def digits():
     "options",
     [
         {},
-        {"x_eval": True},
+        cases.thorough({"x_eval": True}),
         {"criterion": "epig"},
         {"task": "regression", "criterion": "variance", "x_eval": True},
         {"reference": "linearized", "ridge": 1e-6},
         {"approximation": "landmarks", "rank": 6},
-        {"criterion": "brier", "predictive": "softmax"},
+        cases.thorough({"criterion": "brier", "predictive": "softmax"}),
     ],
     ids=str,
 )

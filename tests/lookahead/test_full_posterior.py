@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +10,10 @@ import pytest
 from ntk_al import Network, kernels, lookahead
 from ntk_al.lookahead import full_posterior, posterior
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
-from tests import helpers
+from tests import cases, helpers
 
 L, E, U, C = 5, 4, 6, 3
-CASES = list(itertools.product(LABEL_CRITERIA, lookahead.REFERENCES))
+CASES = cases.crossed(list(LABEL_CRITERIA), lookahead.REFERENCES)
 
 
 def sets():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +14,7 @@ from ntk_al.lookahead import ScoreOptions, greedy, landmarks
 from ntk_al.lookahead.landmarks.scores import residual_factor
 from ntk_al.lookahead.posterior import Posterior
 from ntk_al.lookahead.problem import check_inputs
-from tests import helpers
+from tests import cases, helpers
 
 L, E, U, RANK = 6, 9, 11, 4
 RIDGE = 1e-2
@@ -57,11 +55,7 @@ def dense(belief):
     )
 
 
-CASES = [
-    (criterion, reference, with_eval)
-    for criterion, reference in itertools.product(lookahead.CRITERIA, lookahead.REFERENCES)
-    for with_eval in (False, True)
-]
+CASES = cases.crossed(list(lookahead.CRITERIA), lookahead.REFERENCES, [False, True])
 
 
 @pytest.mark.parametrize(("criterion", "reference", "with_eval"), CASES)

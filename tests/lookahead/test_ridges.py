@@ -8,7 +8,7 @@ import pytest
 
 from ntk_al import lookahead
 from ntk_al.lookahead import ridges
-from tests import helpers
+from tests import cases, helpers
 
 L, U, C = 24, 6, 3
 
@@ -64,7 +64,7 @@ def test_copies_of_an_example_with_its_label_do_not_vouch_for_each_other(noise, 
     assert of_different < of_copies == ridges.CANDIDATES[int(np.argmin(errors))]
 
 
-@pytest.mark.parametrize("options", [{}, {"solver": "cg"}], ids=str)
+@pytest.mark.parametrize("options", [{}, cases.thorough({"solver": "cg"})], ids=str)
 def test_labels_that_are_all_there_twice_choose_a_ridge_as_large(options, x64):
     network, x, y, x_pool = given()
     once, twice = (

@@ -12,10 +12,10 @@ from flax import nnx
 
 from ntk_al import Network, kernels, lookahead
 from ntk_al.lookahead import posterior
-from tests import helpers
+from tests import cases, helpers
 
 L, E, U = 6, 5, 8
-CASES = list(itertools.product(lookahead.CRITERIA, lookahead.REFERENCES))
+CASES = cases.crossed(list(lookahead.CRITERIA), lookahead.REFERENCES)
 
 
 def sets(dtype=np.float32):
@@ -47,7 +47,9 @@ def naive(net, x_l, y_l, x_u, x_e, *, dtype=np.float64, **options):
     )
 
 
-@pytest.mark.parametrize(("criterion", "reference"), CASES)
+@pytest.mark.parametrize(
+    ("criterion", "reference"), [*itertools.product(lookahead.CRITERIA, lookahead.REFERENCES)]
+)
 def test_look_ahead_equals_solving_equation_11_afresh_for_every_candidate(
     criterion, reference, x64
 ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import numpy as np
 import pytest
@@ -11,12 +9,12 @@ import pytest
 from ntk_al import Network, kernels, lookahead
 from ntk_al.lookahead import posterior
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
-from tests import helpers
+from tests import cases, helpers
 from tests.lookahead.test_tasks import in_disguise
 
 L, E, U, K = 6, 5, 8, 5
 RIDGE = 1e-3
-CASES = list(itertools.product(lookahead.CRITERIA, lookahead.REFERENCES))
+CASES = cases.crossed(list(lookahead.CRITERIA), lookahead.REFERENCES)
 
 
 def sets(dtype=np.float32):

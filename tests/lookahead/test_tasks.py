@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,11 +11,11 @@ import pytest
 from ntk_al import Network, kernels, lookahead, training
 from ntk_al.acquisition import CandidateSet, LookaheadOptions
 from ntk_al.lookahead import posterior
-from tests import helpers
+from tests import cases, helpers
 
 L, E, U = 6, 5, 8
 CRITERIA = lookahead.TASKS["binary"].criteria
-CASES = list(itertools.product(CRITERIA, lookahead.REFERENCES))
+CASES = cases.crossed(list(CRITERIA), lookahead.REFERENCES)
 
 
 class TwoLogits(nn.Module):

@@ -218,7 +218,6 @@ def test_settings_of_the_ranking_out_of_range_are_refused(setting):
 
 
 @pytest.mark.parametrize("scheme", ["batch", "sequential"])
-@pytest.mark.slow
 def test_an_experiment_with_learning_loss_and_bald(tmp_path, scheme):
     strategies = ("learning_loss", "bald")
     settings = {"model": "convnet", "scheme": scheme, "strategy": strategies, "dropout": 0.1}

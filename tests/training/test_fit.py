@@ -26,7 +26,7 @@ def fresh(seed=0):
 def test_digits_are_learned_from_two_hundred_labels():
     digits = data.load("digits")
     net = training.initialize(KEY, models.build("convnet", 10), digits.x_train)
-    config = TrainingConfig(epochs=60, batch_size=32, learning_rate=0.1, augmentation="shift")
+    config = TrainingConfig(epochs=40, batch_size=32, learning_rate=0.1, augmentation="shift")
     net, loss = training.fit(KEY, net, digits.x_train[:200], digits.y_train[:200], config)
     assert training.accuracy(net, digits.x_test, digits.y_test) > 0.9
     assert loss < 0.2

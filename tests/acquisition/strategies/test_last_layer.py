@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import jax
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from ntk_al import Network, lookahead, models
 from ntk_al.acquisition import STRATEGIES, CandidateSet, LookaheadOptions
 from ntk_al.lookahead.criteria import LABEL_CRITERIA
-from tests import helpers
+from tests import cases, helpers
 
 KEY = jax.random.key(0)
 L, U, E = 6, 9, 5
@@ -37,7 +35,7 @@ def with_constant_layers(network):
 
 
 @pytest.mark.parametrize(
-    ("criterion", "with_eval"), list(itertools.product(LABEL_CRITERIA, [False, True]))
+    ("criterion", "with_eval"), cases.crossed(list(LABEL_CRITERIA), [False, True])
 )
 def test_it_is_the_look_ahead_of_the_network_whose_other_layers_are_constants(criterion, with_eval):
     x_eval = helpers.images(E, seed=3) if with_eval else None

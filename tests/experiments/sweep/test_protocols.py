@@ -16,7 +16,6 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes"),
     [("2a", []), ("2b", ["--blocks=1"]), ("2c", [])],

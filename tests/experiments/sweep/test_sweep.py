@@ -21,7 +21,7 @@ SETTINGS = {
     "strategy": "margin,random",
     "seed": "0..1",
     "epochs": 2,
-    "cycles": 3,
+    "cycles": 2,
     "restart": "warm",
 }
 NAMES = ["margin-seed=0", "random-seed=0", "margin-seed=1", "random-seed=1"]
@@ -59,26 +59,23 @@ def finished(tmp_path_factory, data):
     return workdir, done.stdout
 
 
-@pytest.mark.slow
 def test_a_sweep_does_every_run_in_a_directory_of_its_own(finished):
     workdir, said = finished
     assert sorted(os.listdir(workdir)) == sorted([*NAMES, "sweep.json"])
     assert list(directory.read_definition(str(workdir))) == NAMES
-    assert all(len(own) == 3 for own in accuracies(workdir).values())
+    assert all(len(own) == SETTINGS["cycles"] for own in accuracies(workdir).values())
     lines = said.strip().splitlines()
     assert [line.split()[1] for line in lines[:-1]] == NAMES  # a quiet log: one line a run
     assert lines[0].startswith("[1/4] margin-seed=0  accuracy ")
     assert lines[-1] == f"all 4 runs of {workdir} are finished"
 
 
-@pytest.mark.slow
 def test_strategies_share_the_start_of_a_seed(finished):
     found = accuracies(finished[0])
     assert found["margin-seed=0"][0] == found["random-seed=0"][0]
     assert found["margin-seed=1"][0] == found["random-seed=1"][0]
 
 
-@pytest.mark.slow
 def test_finished_runs_are_never_repeated(finished, data):
     workdir, _ = finished
     files = sorted(pathlib.Path(workdir).rglob("*"))
@@ -91,7 +88,6 @@ def test_finished_runs_are_never_repeated(finished, data):
     assert time.monotonic() - start < 60
 
 
-@pytest.mark.slow
 def test_runs_join_from_elsewhere_and_more_can_be_added(tmp_path, data, finished):
     first = sweep(tmp_path, data, "--list", seed=0).stdout.splitlines()[0].split()
     subprocess.run([sys.executable, *first[1:]], cwd=ROOT, check=True, capture_output=True)
@@ -102,7 +98,6 @@ def test_runs_join_from_elsewhere_and_more_can_be_added(tmp_path, data, finished
     assert accuracies(tmp_path) == accuracies(finished[0])
 
 
-@pytest.mark.slow
 def test_a_sweep_that_is_killed_leaves_no_process_and_goes_on(tmp_path, data, finished):
     process = subprocess.Popen(
         command(tmp_path, data, "--jobs=2"), cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -117,7 +112,6 @@ def test_a_sweep_that_is_killed_leaves_no_process_and_goes_on(tmp_path, data, fi
     assert accuracies(tmp_path) == accuracies(finished[0])
 
 
-@pytest.mark.slow
 def test_a_run_that_fails_is_told_and_the_others_are_done(tmp_path, data):
     given = {"strategy": "random", "seed": "0", "learning_rate": "0.1,1e30"}
     done = sweep(tmp_path, data, **given)
@@ -127,12 +121,11 @@ def test_a_run_that_fails_is_told_and_the_others_are_done(tmp_path, data):
     assert "Retrain with a lower" in (failed / directory.FAILED).read_text() or (
         "learning rate" in (failed / directory.FAILED).read_text()
     )
-    assert len(records.read(str(tmp_path / "random-seed=0"))) == 3
+    assert len(records.read(str(tmp_path / "random-seed=0"))) == SETTINGS["cycles"]
     again = sweep(tmp_path, data, **given)
     assert "[2/2] random-learning_rate=1e+30-seed=0  failed" in again.stdout
 
 
-@pytest.mark.slow
 def test_loggers_repeat_the_records(finished):
     run = finished[0] / NAMES[0]
     rows = (run / "metrics.csv").read_text().splitlines()

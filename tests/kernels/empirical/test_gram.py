@@ -16,7 +16,7 @@ from ntk_al._utils import compat
 from ntk_al.kernels.empirical.rounding import Product
 from ntk_al.kernels.infinite import neural_tangents_compat
 from ntk_al.network import READOUTS
-from tests import helpers
+from tests import cases, helpers
 
 
 def relative_error(a, b):
@@ -31,8 +31,7 @@ def test_gram_is_the_inner_product_of_single_gradients(readout):
     assert relative_error(kernels.gram(net, x1, x2, readout=readout), plain) < 1e-5
 
 
-@pytest.mark.parametrize("name", models.MODELS)
-@pytest.mark.slow
+@pytest.mark.parametrize("name", cases.without("resnet18", models.MODELS))
 def test_gram_equals_neural_tangents_on_every_model(name):
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
     module = helpers.tiny_model(name)
@@ -147,7 +146,6 @@ class Everything(nn.Module):
         return embed.attend(h)[:, 0, :3] + transposed.sum(1)
 
 
-@pytest.mark.slow
 def test_gram_is_exact_for_a_network_that_mixes_known_and_unknown_parts():
     ids = np.random.default_rng(0).integers(0, 7, (5, 6))
     net = Network(Everything(), Everything().init(jax.random.key(0), ids))

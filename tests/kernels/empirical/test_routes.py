@@ -64,7 +64,6 @@ def convolutions(draw):
 
 @settings(max_examples=6, deadline=None)
 @given(convolutions(), st.sampled_from([np.float32, np.float64]))
-@pytest.mark.slow
 def test_every_route_of_a_convolution_is_exact(convolution, dtype):
     layer, shape = convolution
     with compat.enable_x64(dtype == np.float64):
