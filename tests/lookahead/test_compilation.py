@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from ntk_al import lookahead, training
+from ntk_al import kernels, lookahead, training
 from ntk_al._utils import compat
 from tests import cases, helpers
 
@@ -43,6 +43,17 @@ def test_at_most_one_query_compiles_each_time_the_labels_double(query, compilati
     before = len(compilations)
     for num_labeled in LABELS:
         query(net, num_labeled)
+    assert len(compilations) == before
+
+
+@pytest.mark.parametrize("mebibytes", [30, 60])
+def test_a_little_more_or_less_memory_compiles_nothing(mebibytes, compilations):
+    """What is free, and is the budget unless one is given, differs from query to query."""
+    net, x = helpers.network(), helpers.images(600)
+    kernels.gram(net, x, memory_budget=mebibytes * 2**20)
+    before = len(compilations)
+    for budget in (1.001, 1.02, 1.04):
+        kernels.gram(net, x, memory_budget=int(budget * mebibytes * 2**20))
     assert len(compilations) == before
 
 

@@ -189,13 +189,23 @@ def _with_peak(plan: Plan, phases: Phases, memory_budget: int) -> Plan:
 
 
 def _within_budget(limits: Limits, memory_budget: int, tilings: Sequence[Tiling]) -> Limits:
-    """Lowers the limits of a device to their shares of the budget."""
+    """Lowers the limits of a device to powers of two within their shares of the budget.
+
+    Programs are compiled for their limits, and the memory that is free is never the same twice.
+    """
     num_tiles = sum(tiling.count for tiling in tilings)
+    of_rows = _power_of_two(int(memory_budget * _SHARE_OF_ROWS) // num_tiles)
+    of_pairs = _power_of_two(int(memory_budget * _SHARE_OF_PAIRS))
     return dataclasses.replace(
         limits,
-        rows=min(limits.rows, int(memory_budget * _SHARE_OF_ROWS) // num_tiles),
-        pair_workspace=min(limits.pair_workspace, int(memory_budget * _SHARE_OF_PAIRS)),
+        rows=min(limits.rows, of_rows),
+        pair_workspace=min(limits.pair_workspace, of_pairs),
     )
+
+
+def _power_of_two(most: int) -> int:
+    """The largest power of two up to a number, and at least 1."""
+    return 1 << max(0, most.bit_length() - 1)
 
 
 def _step(layer: Layer, tile: int, limits: Limits, demand: Demand) -> Step:
