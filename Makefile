@@ -21,11 +21,11 @@ run: $(VENV)/experiments-installed  ## MLMOC beside random and margin on real 8x
 	$(RUN) -m experiments.sweep --flagfile=quick_look.flags
 	$(RUN) -m experiments.figures curves --workdir=runs/quick_look
 
-test: $(VENV)/test-installed  ## the whole test suite on all cores
+test: $(VENV)/test-installed  ## the test suite on all cores
 	$(PYTEST) --dist=worksteal $(ARGS)
 
 # Measuring it makes the suite 1.4 times as long.
-coverage: $(VENV)/test-installed  ## the same, and which lines of ntk_al it runs: 97 % at least
+coverage: $(VENV)/test-installed  ## all that make thorough tests, and which lines of ntk_al it runs: 97 % at least
 	$(PYTEST) --dist=worksteal -m '' --cov=ntk_al --cov-report=term:skip-covered --cov-fail-under=97 $(ARGS)
 
 quick: $(VENV)/test-installed  ## the part of the suite that takes a minute
