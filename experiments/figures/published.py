@@ -67,6 +67,8 @@ PUBLISHED = {
     "2-satellite": Published("2-satellite", (RESULTS / "fig2_satellite",)),
     "summary-satellite": Published("summary", (RESULTS / "fig2_satellite",)),
     "table1-satellite": Published("table1", (RESULTS / "fig2_satellite",), against=BEST),
+    "landmarks": Published("curves", (RESULTS / "landmarks",)),
+    "summary-landmarks": Published("summary", (RESULTS / "landmarks",)),
     "summary-ridge": Published("summary", (RESULTS / "ridge",)),
     "summary-digits": Published("summary", (RESULTS / "fig2_digits",)),
     "table1-digits": Published("table1", (RESULTS / "fig2_digits",), against=BEST),

@@ -202,6 +202,6 @@ def _fewer_candidates(num: int) -> Iterator[None]:
         yield
     except BudgetError as error:
         raise BudgetError(
-            f"{num} candidates are too many for the memory: pass a smaller most_candidates. The "
-            f"reason: {error}"
+            f"{num} candidates are too many for the memory: pass a smaller most_candidates, or "
+            f"approximation='landmarks', which needs no whole kernel. The reason: {error}"
         ) from error
