@@ -137,12 +137,12 @@ def export(folder: str, rest: list[str], flags: Flags) -> list[str]:
     """Writes all labels."""
     out = _output(flags)
     if flags["format"] == "csv":  # which works without the pool, and while others have it open
-        labels = labeling.recorded(folder)
-        labeling.export(labels, out)
-        return [f"wrote {out}: {len(labels.answers)} labels"]
+        return [f"wrote {out}: {labeling.export(labeling.recorded(folder), out)} labels"]
     with opened(folder) as campaign:
-        labeling.export(campaign, out, flags["format"])
-        return [f"wrote {out}: {len(campaign.labels)} labels"]
+        num = labeling.export(campaign, out, flags["format"])
+        left_out = len(campaign.labels) - num
+        of_audit = f"; {left_out} of the audit are left out" if left_out else ""
+        return [f"wrote {out}: {num} labels{of_audit}"]
 
 
 def status(folder: str, rest: list[str], flags: Flags) -> list[str]:

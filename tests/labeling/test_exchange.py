@@ -220,9 +220,9 @@ def test_images_of_the_audit_are_not_among_those_to_train_on(create, images, tmp
     audit = campaign.next(0, audit=2)
     campaign.tell(audit, ["cat", "cat"])
     campaign.tell(campaign.next(1), "dog")
-    labeling.export(campaign, tmp_path / "labels.json", "coco")
+    assert labeling.export(campaign, tmp_path / "labels.json", "coco") == 1
     assert len(json.loads((tmp_path / "labels.json").read_text())["images"]) == 1
-    labeling.export(campaign, tmp_path / "classes", "image_folder")
+    assert labeling.export(campaign, tmp_path / "classes", "image_folder") == 1
     assert [path.name for path in (tmp_path / "classes").iterdir()] == ["dog"]
 
 

@@ -18,7 +18,7 @@ from ntk_al.labeling.events import Id, Label
 from ntk_al.labeling.reading import Recorded
 
 
-def as_csv(campaign: Campaign | Recorded, path: str) -> None:
+def as_csv(campaign: Campaign | Recorded, path: str) -> int:
     """One row for each label: id, label, who gave it and when, and whether it is of the audit."""
     audit = {*campaign.audit}
     with files.replacing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
@@ -27,9 +27,10 @@ def as_csv(campaign: Campaign | Recorded, path: str) -> None:
         for i, answer in campaign.answers.items():
             is_audit = "yes" if i in audit else "no"
             writer.writerow([i, answer.label, answer.by or "", answer.at, is_audit])
+    return len(campaign.answers)
 
 
-def as_coco(campaign: Campaign, path: str) -> None:
+def as_coco(campaign: Campaign, path: str) -> int:
     """A JSON file as COCO has it, with one category for each image; without the audit."""
     with extras.needed("sizes of images need", "pillow", extra="labeling"):
         from PIL import Image
@@ -45,9 +46,10 @@ def as_coco(campaign: Campaign, path: str) -> None:
     categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     files.write(path, json.dumps(content, indent=1) + "\n")
+    return len(images)
 
 
-def as_image_folder(campaign: Campaign, path: str) -> None:
+def as_image_folder(campaign: Campaign, path: str) -> int:
     """A folder for each class with copies of its images; without the audit.
 
     torchvision and Keras read such folders.
@@ -60,9 +62,10 @@ def as_image_folder(campaign: Campaign, path: str) -> None:
         target = os.path.join(path, str(label), *str(i).split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(str(campaign.path(i)), target)
+    return len(labels)
 
 
-EXPORTS: dict[str, Callable[[Campaign, str], None]] = {
+EXPORTS: dict[str, Callable[[Campaign, str], int]] = {
     "csv": as_csv,
     "coco": as_coco,
     "image_folder": as_image_folder,
@@ -70,9 +73,7 @@ EXPORTS: dict[str, Callable[[Campaign, str], None]] = {
 """All formats by name."""
 
 
-def export(
-    campaign: Campaign | Recorded, path: str | os.PathLike[str], format: str = "csv"
-) -> None:
+def export(campaign: Campaign | Recorded, path: str | os.PathLike[str], format: str = "csv") -> int:
     """Writes the labels of a campaign.
 
     The audit's are marked in ``csv`` and left out of the other formats, because whoever trains on
@@ -82,6 +83,9 @@ def export(
       campaign: the campaign; or only its labels, from ``labeling.recorded``, for ``csv``.
       path: the file, or the folder for ``image_folder``; it must not exist.
       format: a key of ``EXPORTS``.
+
+    Returns:
+      How many labels were written.
 
     Raises:
       FileExistsError: if there is something at the path.
@@ -93,11 +97,10 @@ def export(
     if os.path.lexists(path):
         raise FileExistsError(f"{path} is there already. Nothing was changed: choose another name")
     if not isinstance(campaign, Recorded):
-        EXPORTS[format](campaign, path)
-    elif format == "csv":
-        as_csv(campaign, path)
-    else:
-        raise ValueError(f"the format {format!r} needs the images: open the campaign with its pool")
+        return EXPORTS[format](campaign, path)
+    if format == "csv":
+        return as_csv(campaign, path)
+    raise ValueError(f"the format {format!r} needs the images: open the campaign with its pool")
 
 
 def _images(campaign: Campaign, format: str) -> dict[Id, Label]:

@@ -87,7 +87,8 @@ def test_images_are_labeled_by_commands_alone(run, images, tmp_path):
     assert "7 labels for training in all, and 6 of the audit\n" in shown
     assert "7 labels of 48 examples (dark: " in run("status", "c")
     assert "wrote labels.csv: 13 labels" in run("export", "c", "--out=labels.csv")
-    run("export", "c", "--out=classes", "--format=image_folder")
+    shown = run("export", "c", "--out=classes", "--format=image_folder")
+    assert "wrote classes: 7 labels; 6 of the audit are left out\n" in shown
     assert len(list((tmp_path / "classes" / "dark").iterdir())) > 0
     assert len(list((tmp_path / "classes").rglob("*.png"))) == 7  # without the audit
     assert f"taken back: {second[0]}" in run("untell", "c", second[0])
