@@ -62,6 +62,7 @@ PUBLISHED = {
     "2-letter": Published("2-letter", (RESULTS / "fig2_letter",)),
     "summary-letter": Published("summary", (RESULTS / "fig2_letter",)),
     "table1-letter": Published("table1", (RESULTS / "fig2_letter",), against=BEST),
+    "3b": Published("3b", (RESULTS / "fig3b",)),
     "3c": Published("3c", (RESULTS / "fig3c",)),
     "summary-3c": Published("summary", (RESULTS / "fig3c",)),
     "2-satellite": Published("2-satellite", (RESULTS / "fig2_satellite",)),
