@@ -14,7 +14,8 @@ import pytest
 from ntk_al import kernels, lookahead, posterior
 from ntk_al._utils import float64, float64_device
 from ntk_al.acquisition import STRATEGIES
-from tests import helpers
+from ntk_al.lookahead.criteria import LABEL_CRITERIA
+from tests import cases, helpers
 from tests.acquisition.test_conformance import KEY, candidates
 from tests.paths import ROOT
 
@@ -30,12 +31,16 @@ from tests._utils import test_float64
 accelerator, host = jax.devices()
 if sys.argv[2] == "host":
     float64_device.host = lambda: host
-np.savez(sys.argv[1], **test_float64.results(accelerator))
+np.savez(sys.argv[1], **test_float64.results(accelerator, sys.argv[3]))
 """
-WITH_A_POSTERIOR = ("ev_gp", "last_layer", "gp")
+CRITERIA = {"one of each kind": ("mlmoc", "brier", "flips"), "all": tuple(LABEL_CRITERIA)}
+WITH_A_POSTERIOR = {
+    "one of each kind": ("ev_gp", "last_layer", "gp"),
+    "all": ("mlmoc", "flips", "residual", "ev_gp", "last_layer", "gp", "infinite_ntk"),
+}
 
 
-def results(accelerator):
+def results(accelerator, which):
     """What is computed in float64, from inputs that are bound to a device."""
     bound = jax.device_put(
         (
@@ -52,7 +57,7 @@ def results(accelerator):
         f"{criterion}, {x_eval is None}": lookahead.score(
             *bound[:4], criterion=criterion, x_eval=x_eval
         )
-        for criterion in ("mlmoc", "brier", "flips")  # of each kind one
+        for criterion in CRITERIA[which]
         for x_eval in (None, points)
     }
     found["all logits"] = lookahead.score(*bound[:4], readout="all_logits")
@@ -66,18 +71,19 @@ def results(accelerator):
     found["mean"] = belief.mean
     wide = float64_device.host() or accelerator
     assert belief.mean.devices() == belief.covariance.devices() == {wide}
-    for name in WITH_A_POSTERIOR:
+    for name in WITH_A_POSTERIOR[which]:
         found[name] = STRATEGIES[name](KEY, candidates(), 2).utilities
     return {name: np.asarray(values) for name, values in found.items()}
 
 
-def test_float64_on_the_host_gives_the_same_numbers(tmp_path):
+@pytest.mark.parametrize("which", ["one of each kind", cases.thorough("all")])
+def test_float64_on_the_host_gives_the_same_numbers(which, tmp_path):
     found = {}
     for where in ("host", "accelerator"):
         output = str(tmp_path / f"{where}.npz")
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, output, where],
+            [sys.executable, "-c", PROGRAM, output, where, which],
             cwd=ROOT,
             env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
             stderr=subprocess.PIPE,

@@ -80,4 +80,4 @@ def test_a_campaign_killed_at_random_moments_has_every_label_that_was_acknowledg
             expected = found
             assert sorted(os.listdir(folder)) == ["events.jsonl", "ids.json"]
 
-    fuzz(case, short=2, full=40)
+    fuzz(case, short=3, full=40)

@@ -103,4 +103,4 @@ def test_damaged_checkpoints_are_noticed_and_the_cycles_before_are_used(
         assert "Traceback" not in text
         assert repeatable(workdir) == expected
 
-    fuzz(case, short=1, full=40)
+    fuzz(case, short=2, full=40)

@@ -156,7 +156,7 @@ def test_damaged_programs_are_compiled_again(fuzz, runs, new_workdir, tmp_path):
             assert results(workdir) == expected
         assert "a compiled program" not in text
 
-    fuzz(case, short=1, full=60)
+    fuzz(case, short=2, full=60)
 
 
 def test_random_kills_lose_no_line_and_block_no_run(fuzz, runs, new_workdir):
@@ -181,4 +181,4 @@ def test_random_kills_lose_no_line_and_block_no_run(fuzz, runs, new_workdir):
             assert status == 0, text
             assert [line["cycle"] for line in records.read(workdir)] == list(range(CYCLES))
 
-    fuzz(case, short=2, full=100)
+    fuzz(case, short=3, full=100)
